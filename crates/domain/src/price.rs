@@ -1,0 +1,382 @@
+//! Prices and what a call costs. Every dimension a provider bills by is a field; nothing is a float.
+
+use crate::{
+    Millis, Money,
+    usage::{CostBasis, Usage},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Nano-USD per million tokens. Times a token count this gives femto-USD, so no precision is lost before the sum.
+pub type PerMillion = i64;
+
+/// Rates for the token buckets. A missing rate falls back as [`Rates::of`] says, to the dearer neighbour.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rates {
+    /// Uncached text input.
+    pub input: Option<PerMillion>,
+    /// Input read from a cache.
+    pub cache_read: Option<PerMillion>,
+    /// Input written to a cache, short lifetime.
+    pub cache_write: Option<PerMillion>,
+    /// Input written to a cache, long lifetime.
+    pub cache_write_long: Option<PerMillion>,
+    /// Text output.
+    pub output: Option<PerMillion>,
+    /// Reasoning output.
+    pub reasoning: Option<PerMillion>,
+    /// Audio input.
+    pub audio_input: Option<PerMillion>,
+    /// Audio output.
+    pub audio_output: Option<PerMillion>,
+    /// Image input.
+    pub image_input: Option<PerMillion>,
+    /// Image output.
+    pub image_output: Option<PerMillion>,
+}
+
+/// Rates that hold from a prompt length on, for the whole call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LengthStep {
+    /// The step applies when all input together is more than this many tokens.
+    pub above: u64,
+    /// Rates that replace the base rates; fields left out keep the base.
+    pub rates: Rates,
+}
+
+/// Rates for a service tier, batch included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TierRates {
+    /// The tier as the provider names it in answers: `batch`, `flex`, `priority`, `fast`…
+    pub tier: Box<str>,
+    /// Rates that replace the base rates; fields left out keep the base.
+    pub rates: Rates,
+}
+
+/// Rates for times of the day, in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockRates {
+    /// Minutes after midnight UTC, first inside and first outside, per window.
+    pub windows: Vec<(u16, u16)>,
+    /// Weekdays on which the windows apply, Monday is 0; empty means every day.
+    #[serde(default)]
+    pub days: Vec<u8>,
+    /// Rates that replace the base rates.
+    pub rates: Rates,
+}
+
+/// Fees for what is not a token. All in nano-USD.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fees {
+    /// Per call.
+    pub request: Option<i64>,
+    /// Per web search or search unit.
+    pub search: Option<i64>,
+    /// Per second of audio or compute.
+    pub second: Option<i64>,
+    /// Per million characters.
+    pub million_characters: Option<i64>,
+    /// Per image made.
+    pub image: Option<i64>,
+    /// Per page read.
+    pub page: Option<i64>,
+}
+
+/// The price of one model at one provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// The provider's id in the catalogue.
+    pub provider: Box<str>,
+    /// The model's name as clients write it.
+    pub model: Box<str>,
+    /// Other names with the same price.
+    #[serde(default)]
+    pub aliases: Vec<Box<str>>,
+    /// Base rates.
+    #[serde(default)]
+    pub rates: Rates,
+    /// Prompt-length steps, any order.
+    #[serde(default)]
+    pub steps: Vec<LengthStep>,
+    /// Service tiers.
+    #[serde(default)]
+    pub tiers: Vec<TierRates>,
+    /// Times of the day.
+    #[serde(default)]
+    pub clock: Vec<ClockRates>,
+    /// Fees.
+    #[serde(default)]
+    pub fees: Fees,
+    /// The context window in tokens, when known.
+    #[serde(default)]
+    pub context: Option<u64>,
+    /// The most output the model gives, in tokens, when known.
+    #[serde(default)]
+    pub max_output: Option<u64>,
+    /// Where the figure comes from.
+    #[serde(default)]
+    pub source: Box<str>,
+    /// The day it was read, `YYYY-MM-DD`.
+    #[serde(default)]
+    pub as_of: Box<str>,
+    /// First moment at which the price holds.
+    #[serde(default)]
+    pub from: Option<Millis>,
+    /// First moment at which it no longer holds.
+    #[serde(default)]
+    pub until: Option<Millis>,
+}
+
+/// All prices, immutable, with a version that goes onto every recorded call.
+#[derive(Debug, Default)]
+pub struct PriceBook {
+    /// The version: the data file's own, plus a digest of the operator's overlay when there is one.
+    pub version: Box<str>,
+    prices: Vec<Price>,
+    index: HashMap<Box<str>, Vec<usize>>,
+}
+
+impl Rates {
+    fn over(&self, base: &Self) -> Self {
+        Self {
+            input: self.input.or(base.input),
+            cache_read: self.cache_read.or(base.cache_read),
+            cache_write: self.cache_write.or(base.cache_write),
+            cache_write_long: self.cache_write_long.or(base.cache_write_long),
+            output: self.output.or(base.output),
+            reasoning: self.reasoning.or(base.reasoning),
+            audio_input: self.audio_input.or(base.audio_input),
+            audio_output: self.audio_output.or(base.audio_output),
+            image_input: self.image_input.or(base.image_input),
+            image_output: self.image_output.or(base.image_output),
+        }
+    }
+
+    /// The token part of a call's cost in femto-USD. A bucket without a rate of its own is billed like plain input
+    /// or output; a cache write never below plain input.
+    fn of(&self, buckets: &crate::usage::Buckets) -> i128 {
+        let input = self.input.unwrap_or(0);
+        let output = self.output.unwrap_or(0);
+        let write = self.cache_write.unwrap_or(input);
+        [
+            (buckets.input, input),
+            (buckets.cache_read, self.cache_read.unwrap_or(input)),
+            (buckets.cache_write, write),
+            (buckets.cache_write_long, self.cache_write_long.unwrap_or(write)),
+            (buckets.output, output),
+            (buckets.reasoning, self.reasoning.unwrap_or(output)),
+            (buckets.audio_input, self.audio_input.unwrap_or(input)),
+            (buckets.audio_output, self.audio_output.unwrap_or(output)),
+            (buckets.image_input, self.image_input.unwrap_or(input)),
+            (buckets.image_output, self.image_output.unwrap_or(output)),
+        ]
+        .into_iter()
+        .map(|(tokens, rate)| i128::from(tokens) * i128::from(rate))
+        .sum()
+    }
+}
+
+impl Price {
+    /// The rates that hold for a call: base, then time of day, then prompt length, then service tier.
+    #[must_use]
+    pub fn rates_for(&self, all_input: u64, tier: Option<&str>, at: Millis) -> Rates {
+        let mut rates = self.rates.clone();
+        if let Some(clock) = self.clock.iter().find(|clock| clock.contains(at)) {
+            rates = clock.rates.over(&rates);
+        }
+        let step = self.steps.iter().filter(|step| all_input > step.above).max_by_key(|step| step.above);
+        if let Some(step) = step {
+            rates = step.rates.over(&rates);
+        }
+        if let Some(tier) = self.tiers.iter().find(|entry| tier == Some(&*entry.tier)) {
+            rates = tier.rates.over(&rates);
+        }
+        rates
+    }
+
+    /// What a call costs by this price.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage, at: Millis) -> Money {
+        let rates = self.rates_for(usage.buckets.all_input(), usage.tier.as_deref(), at);
+        let femto = |count: u64, nano_each: Option<i64>, per: i128| {
+            i128::from(count) * i128::from(nano_each.unwrap_or(0)) * (1_000_000 / per)
+        };
+        let seconds = i128::from(usage.units.millis) * i128::from(self.fees.second.unwrap_or(0)) * 1_000;
+        let sum = rates.of(&usage.buckets)
+            + femto(1, self.fees.request, 1)
+            + femto(usage.units.searches, self.fees.search, 1)
+            + seconds
+            + femto(usage.units.characters, self.fees.million_characters, 1_000_000)
+            + femto(usage.units.images, self.fees.image, 1)
+            + femto(usage.units.pages, self.fees.page, 1);
+        Money::from_femto_ceil(sum)
+    }
+}
+
+impl ClockRates {
+    fn contains(&self, at: Millis) -> bool {
+        const DAY: i64 = 86_400_000;
+        let minute = u16::try_from(at.rem_euclid(DAY) / 60_000).unwrap_or(0);
+        // 1970-01-01 was a Thursday, day 3 when Monday is 0.
+        let day = u8::try_from((at.div_euclid(DAY) + 3).rem_euclid(7)).unwrap_or(0);
+        (self.days.is_empty() || self.days.contains(&day))
+            && self.windows.iter().any(|(from, to)| (*from..*to).contains(&minute))
+    }
+}
+
+impl PriceBook {
+    /// Builds the book. Later entries for the same provider and model come first when both hold, so that an
+    /// operator's overlay wins when it is given last.
+    #[must_use]
+    pub fn new(version: &str, prices: Vec<Price>) -> Self {
+        let mut index: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        for (position, price) in prices.iter().enumerate().rev() {
+            for name in std::iter::once(&price.model).chain(&price.aliases) {
+                index.entry(Self::name(&price.provider, name)).or_default().push(position);
+            }
+        }
+        Self { version: version.into(), prices, index }
+    }
+
+    fn name(provider: &str, model: &str) -> Box<str> {
+        let mut name = String::with_capacity(provider.len() + model.len() + 1);
+        name.push_str(provider);
+        name.push('\0');
+        name.push_str(&model.to_ascii_lowercase());
+        name.into()
+    }
+
+    /// The price that holds for a model at a time; a dated name such as `gpt-5.4-2026-03-05` falls back to `gpt-5.4`.
+    #[must_use]
+    pub fn find(&self, provider: &str, model: &str, at: Millis) -> Option<&Price> {
+        self.exact(provider, model, at).or_else(|| {
+            let undated = strip_date(model)?;
+            self.exact(provider, undated, at)
+        })
+    }
+
+    fn exact(&self, provider: &str, model: &str, at: Millis) -> Option<&Price> {
+        self.index
+            .get(&Self::name(provider, model))?
+            .iter()
+            .filter_map(|position| self.prices.get(*position))
+            .find(|price| price.from.is_none_or(|from| from <= at) && price.until.is_none_or(|until| at < until))
+    }
+
+    /// All prices, in file order.
+    #[must_use]
+    pub fn all(&self) -> &[Price] {
+        &self.prices
+    }
+
+    /// What a call costs: the provider's own figure when it gave one, else usage times the price of the model that
+    /// answered (or, when that has none, of the model asked for).
+    #[must_use]
+    pub fn cost(&self, provider: &str, asked: &str, usage: &Usage, at: Millis) -> (Money, CostBasis) {
+        if let Some(cost) = usage.provider_cost {
+            return (cost, CostBasis::Provider);
+        }
+        let answered = usage.model.as_deref().and_then(|model| self.find(provider, model, at));
+        match answered.or_else(|| self.find(provider, asked, at)) {
+            Some(price) => (price.cost(usage, at), CostBasis::Priced),
+            None => (Money::ZERO, CostBasis::Unpriced),
+        }
+    }
+}
+
+/// `gpt-5.4-2026-03-05` → `gpt-5.4`, `claude-sonnet-4-5-20250929` → `claude-sonnet-4-5`.
+fn strip_date(model: &str) -> Option<&str> {
+    let dated = |text: &str| {
+        text.bytes()
+            .enumerate()
+            .all(|(index, byte)| if index == 4 || index == 7 { byte == b'-' } else { byte.is_ascii_digit() })
+    };
+    if let Some((head, tail)) = model.len().checked_sub(11).and_then(|at| model.split_at_checked(at))
+        && tail.strip_prefix('-').is_some_and(dated)
+    {
+        return Some(head);
+    }
+    let (head, tail) = model.len().checked_sub(9).and_then(|at| model.split_at_checked(at))?;
+    let digits = tail.strip_prefix('-')?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::usage::{Buckets, Units};
+
+    fn price() -> Price {
+        Price {
+            provider: "openai".into(),
+            model: "gpt-5.4".into(),
+            rates: Rates {
+                input: Some(2_500_000_000),
+                cache_read: Some(250_000_000),
+                output: Some(15_000_000_000),
+                ..Rates::default()
+            },
+            steps: vec![LengthStep { above: 272_000, rates: Rates { input: Some(5_000_000_000), ..Rates::default() } }],
+            tiers: vec![TierRates {
+                tier: "flex".into(),
+                rates: Rates { output: Some(7_500_000_000), ..Rates::default() },
+            }],
+            fees: Fees { search: Some(10_000_000), second: Some(100_000), ..Fees::default() },
+            ..Price::default()
+        }
+    }
+
+    fn usage(buckets: Buckets) -> Usage {
+        Usage { buckets, ..Usage::default() }
+    }
+
+    #[test]
+    fn a_call_costs_its_buckets_times_their_rates() {
+        let call = usage(Buckets { input: 9, cache_read: 10, output: 10, reasoning: 5, ..Buckets::default() });
+        // 9*2500 + 10*250 + 15*15000 nano-USD
+        assert_eq!(price().cost(&call, 0), Money::from_nano(22_500 + 2_500 + 225_000));
+    }
+
+    #[test]
+    fn the_length_step_covers_the_whole_call() {
+        let call = usage(Buckets { input: 200_000, cache_read: 100_000, ..Buckets::default() });
+        assert_eq!(price().cost(&call, 0), Money::from_nano(200_000 * 5_000 + 100_000 * 250));
+    }
+
+    #[test]
+    fn tiers_and_fees_add_up() {
+        let mut call = usage(Buckets { output: 10, ..Buckets::default() });
+        call.tier = Some("flex".into());
+        call.units = Units { searches: 2, millis: 1_500, ..Units::default() };
+        assert_eq!(price().cost(&call, 0), Money::from_nano(75_000 + 20_000_000 + 150_000));
+    }
+
+    #[test]
+    fn dated_names_fall_back_and_validity_is_kept() {
+        let mut old = price();
+        old.until = Some(1_000);
+        let mut new = price();
+        new.from = Some(1_000);
+        new.rates.input = Some(1);
+        let book = PriceBook::new("v", vec![old, new]);
+        assert_eq!(book.find("openai", "gpt-5.4-2026-03-05", 999).unwrap().rates.input, Some(2_500_000_000));
+        assert_eq!(book.find("openai", "GPT-5.4", 1_000).unwrap().rates.input, Some(1));
+        assert!(book.find("openai", "gpt-5.4-mini", 0).is_none());
+        assert!(book.find("azure", "gpt-5.4", 0).is_none());
+    }
+
+    #[test]
+    fn peak_hours_follow_utc() {
+        let clock = ClockRates { windows: vec![(60, 240)], days: vec![0, 1, 2, 3, 4], rates: Rates::default() };
+        let thursday_0130 = 90 * 60_000;
+        assert!(clock.contains(thursday_0130));
+        assert!(!clock.contains(thursday_0130 + 2 * 86_400_000));
+        assert!(!clock.contains(240 * 60_000));
+    }
+}

@@ -1,0 +1,204 @@
+//! What a call used, in disjoint buckets, and the event that records it.
+
+use crate::{CredentialId, Environment, KeyId, Millis, Money, ProjectId, RequestId};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Token counts that never overlap: their sum is what the provider counted. All in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Buckets {
+    /// Input that was neither read from nor written to a cache, text only.
+    pub input: u64,
+    /// Input read from a cache.
+    pub cache_read: u64,
+    /// Input written to a cache with the provider's usual (short) lifetime.
+    pub cache_write: u64,
+    /// Input written to a cache with a long lifetime (one hour at Anthropic).
+    pub cache_write_long: u64,
+    /// Text output, without reasoning.
+    pub output: u64,
+    /// Reasoning or thinking output.
+    pub reasoning: u64,
+    /// Audio input.
+    pub audio_input: u64,
+    /// Audio output.
+    pub audio_output: u64,
+    /// Image input.
+    pub image_input: u64,
+    /// Image output.
+    pub image_output: u64,
+}
+
+impl Buckets {
+    /// All input of any kind: what prompt-length price steps look at.
+    #[must_use]
+    pub fn all_input(&self) -> u64 {
+        [self.input, self.cache_read, self.cache_write, self.cache_write_long, self.audio_input, self.image_input]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+
+    /// All output of any kind.
+    #[must_use]
+    pub fn all_output(&self) -> u64 {
+        [self.output, self.reasoning, self.audio_output, self.image_output].into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// Everything: what tokens-per-minute limits count.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.all_input().saturating_add(self.all_output())
+    }
+}
+
+/// What is billed by something other than tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Units {
+    /// Web searches or search units.
+    pub searches: u64,
+    /// Audio or compute time, in milliseconds.
+    pub millis: u64,
+    /// Characters of text (speech synthesis).
+    pub characters: u64,
+    /// Images made.
+    pub images: u64,
+    /// Pages read (OCR).
+    pub pages: u64,
+}
+
+/// Everything the provider told about one call's use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens.
+    pub buckets: Buckets,
+    /// Other units.
+    pub units: Units,
+    /// The cost as the provider itself stated it; overrides the price list.
+    pub provider_cost: Option<Money>,
+    /// The service tier that was billed, as the provider named it (`flex`, `priority`, `batch`…).
+    pub tier: Option<Box<str>>,
+    /// The model that answered, as the provider named it.
+    pub model: Option<Box<str>>,
+}
+
+/// How a cost came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostBasis {
+    /// Real usage times the price list.
+    Priced,
+    /// The provider stated it.
+    Provider,
+    /// Usage did not arrive in full (a hang-up, a cut): an upper bound stands in.
+    Estimated,
+    /// The operation is free, or the provider refused the call.
+    Free,
+    /// There is no price for the model: the cost is recorded as zero and marked.
+    Unpriced,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The provider answered and the client got it all.
+    Completed,
+    /// The provider answered with an error, before or within the stream.
+    ProviderError,
+    /// The client hung up.
+    ClientGone,
+    /// The provider hung up, timed out or could not be reached after the call was sent.
+    UpstreamLost,
+    /// Keyward cut the call: the key was revoked, or the service stopped.
+    Cut,
+}
+
+/// One metered call. Prompts and answers are never part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageEvent {
+    /// The call; unique for ever, so that an event that arrives twice is stored once.
+    pub id: RequestId,
+    /// When the call was accepted.
+    pub at: Millis,
+    /// The virtual key.
+    pub key: KeyId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its environment.
+    pub environment: Environment,
+    /// The provider's id.
+    pub provider: Box<str>,
+    /// The model asked for; empty when the operation has none.
+    pub model: Box<str>,
+    /// The operation's name in the catalogue.
+    pub operation: Box<str>,
+    /// The credential that was used last.
+    pub credential: CredentialId,
+    /// What was used.
+    pub usage: Usage,
+    /// What it cost.
+    pub cost: Money,
+    /// How the cost came about.
+    pub basis: CostBasis,
+    /// The price list it was computed with.
+    pub price_version: Box<str>,
+    /// The HTTP status sent to the client.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Time to the first byte of the answer, in microseconds.
+    pub first_byte_us: u64,
+    /// Time to the last byte, in microseconds.
+    pub total_us: u64,
+    /// The client's address (through trusted proxies only).
+    pub client: IpAddr,
+    /// The client's user agent, cut to 200 characters.
+    pub user_agent: Box<str>,
+    /// Which of the key's live secrets was presented: 0 for the newest.
+    pub secret_slot: u8,
+    /// The provider's own id of the call, when it gave one.
+    pub upstream_id: Box<str>,
+}
+
+/// An object at the provider (a file, a batch, a stored response) that belongs to whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedObject {
+    /// The provider's id.
+    pub provider: Box<str>,
+    /// The object's id at the provider.
+    pub object: Box<str>,
+    /// The catalogue's word for its kind, such as `file`.
+    pub kind: Box<str>,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// The key that made it.
+    pub key: KeyId,
+    /// The credential under which it exists at the provider.
+    pub credential: CredentialId,
+    /// When it was made.
+    pub at: Millis,
+}
+
+/// A credential's health as seen on the path of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialReport {
+    /// Which credential.
+    pub credential: CredentialId,
+    /// The credential's version that was used.
+    pub version: u64,
+    /// What the provider's answer means.
+    pub cause: crate::provider::Cause,
+    /// When.
+    pub at: Millis,
+}
+
+/// Everything the gateway tells the control plane, in the order it happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GatewayEvent {
+    /// A call ended.
+    Usage(Box<UsageEvent>),
+    /// A client made an object at the provider.
+    Object(OwnedObject),
+    /// A credential was found dead, without money, or well again.
+    Credential(CredentialReport),
+}
