@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const PUBLIC: usize = 12;
 const SECRET: usize = 33;
-const CHECKSUM: usize = 6;
+pub(crate) const CHECKSUM: usize = 6;
 
 /// The public part of a virtual key: safe to show, log and index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -137,9 +137,7 @@ pub struct NewToken {
 /// Returns `None` when the random bytes ran out.
 #[must_use]
 pub fn generate(environment: Environment, public_id: Option<PublicId>, random: &[u8; 128]) -> Option<NewToken> {
-    // 248 = 4 * 62: bytes above it would make the first characters of the alphabet more likely.
-    let mut characters =
-        random.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(byte % 62)).copied());
+    let mut characters = characters(random);
     let public_id = if let Some(id) = public_id {
         id
     } else {
@@ -163,7 +161,13 @@ pub fn generate(environment: Environment, public_id: Option<PublicId>, random: &
     Some(NewToken { text, public_id, hash })
 }
 
-fn encode_checksum(mut crc: u32) -> [u8; CHECKSUM] {
+/// Characters of the alphabet, each equally likely, from random bytes.
+pub(crate) fn characters(random: &[u8]) -> impl Iterator<Item = u8> {
+    // 248 = 4 * 62: bytes above it would make the first characters of the alphabet more likely.
+    random.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(byte % 62)).copied())
+}
+
+pub(crate) fn encode_checksum(mut crc: u32) -> [u8; CHECKSUM] {
     let mut out = [b'0'; CHECKSUM];
     for slot in out.iter_mut().rev() {
         *slot = ALPHABET.get((crc % 62) as usize).copied().unwrap_or(b'0');
