@@ -18,6 +18,7 @@ pub mod provider;
 pub mod refusal;
 pub mod secret;
 pub mod snapshot;
+pub mod times;
 pub mod token;
 pub mod usage;
 
