@@ -54,6 +54,9 @@ pub struct TierRates {
     pub tier: Box<str>,
     /// Rates that replace the base rates; fields left out keep the base.
     pub rates: Rates,
+    /// Prompt-length steps within the tier; they replace the tier's own rates.
+    #[serde(default)]
+    pub steps: Vec<LengthStep>,
 }
 
 /// Rates for times of the day, in UTC.
@@ -91,7 +94,8 @@ pub struct Fees {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// The provider's id in the catalogue.
+    /// The provider's id in the catalogue. A file that names its provider once may leave it out.
+    #[serde(default)]
     pub provider: Box<str>,
     /// The model's name as clients write it.
     pub model: Box<str>,
@@ -182,6 +186,12 @@ impl Rates {
     }
 }
 
+impl LengthStep {
+    fn reached(steps: &[Self], all_input: u64) -> Option<&Self> {
+        steps.iter().filter(|step| all_input > step.above).max_by_key(|step| step.above)
+    }
+}
+
 impl Price {
     /// The rates that hold for a call: base, then time of day, then prompt length, then service tier.
     #[must_use]
@@ -190,12 +200,14 @@ impl Price {
         if let Some(clock) = self.clock.iter().find(|clock| clock.contains(at)) {
             rates = clock.rates.over(&rates);
         }
-        let step = self.steps.iter().filter(|step| all_input > step.above).max_by_key(|step| step.above);
-        if let Some(step) = step {
+        if let Some(step) = LengthStep::reached(&self.steps, all_input) {
             rates = step.rates.over(&rates);
         }
         if let Some(tier) = self.tiers.iter().find(|entry| tier == Some(&*entry.tier)) {
             rates = tier.rates.over(&rates);
+            if let Some(step) = LengthStep::reached(&tier.steps, all_input) {
+                rates = step.rates.over(&rates);
+            }
         }
         rates
     }
@@ -326,6 +338,10 @@ mod tests {
             tiers: vec![TierRates {
                 tier: "flex".into(),
                 rates: Rates { output: Some(7_500_000_000), ..Rates::default() },
+                steps: vec![LengthStep {
+                    above: 272_000,
+                    rates: Rates { output: Some(11_250_000_000), ..Rates::default() },
+                }],
             }],
             fees: Fees { search: Some(10_000_000), second: Some(100_000), ..Fees::default() },
             ..Price::default()
@@ -347,6 +363,13 @@ mod tests {
     fn the_length_step_covers_the_whole_call() {
         let call = usage(Buckets { input: 200_000, cache_read: 100_000, ..Buckets::default() });
         assert_eq!(price().cost(&call, 0), Money::from_nano(200_000 * 5_000 + 100_000 * 250));
+    }
+
+    #[test]
+    fn a_tier_has_its_own_length_steps() {
+        let rates = price().rates_for(272_001, Some("flex"), 0);
+        assert_eq!((rates.input, rates.output), (Some(5_000_000_000), Some(11_250_000_000)));
+        assert_eq!(price().rates_for(272_000, Some("flex"), 0).output, Some(7_500_000_000));
     }
 
     #[test]

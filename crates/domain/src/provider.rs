@@ -4,6 +4,12 @@
 //! JSON paths are dotted: `usage.prompt_tokens`. `a[]` means every element of the array `a`; `a[k=V].v` means the
 //! `v` of those elements whose `k` is the string `V`. A list of paths means "the first that is there".
 
+mod errors;
+mod shape;
+
+pub use errors::{Cause, ErrorFields, ErrorParts, ErrorRule};
+pub use shape::{CostField, CostUnit, Counter, Merge, UsageShape};
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -93,6 +99,10 @@ pub struct Api {
     /// Request headers that always go out unless the client set them, such as `anthropic-version`.
     #[serde(default)]
     pub default_headers: BTreeMap<Box<str>, Box<str>>,
+    /// Texts that may stand before an object's id wherever one is named, the longest first (`files/`, or a whole URL
+    /// up to the id). They are taken off before ids are recorded, compared or looked up.
+    #[serde(default)]
+    pub object_prefixes: Vec<Box<str>>,
 }
 
 /// Which HTTP version is spoken to the provider.
@@ -143,7 +153,7 @@ pub enum BodyKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelSource {
-    /// A JSON field or form field of the body.
+    /// A JSON field or form field of the body; of a WebSocket, of each message of the client that has it.
     Body(Box<str>),
     /// A parameter of the path template.
     Path(Box<str>),
@@ -207,7 +217,9 @@ pub struct Operation {
     /// The answer lists objects: those of others are taken out.
     #[serde(default)]
     pub lists: Option<Lists>,
-    /// Names of request fields, at any depth, whose strings name objects that must belong to the key's project.
+    /// Names of request fields, at any depth, whose values name objects that must belong to the key's project. A value
+    /// is a string, an array of strings, or an object whose `id` is the string. Not an object's name, and so not
+    /// looked up: the empty string, `null`, and a URL that begins with none of the API's `object_prefixes`.
     #[serde(default)]
     pub references: Vec<Box<str>>,
 }
@@ -248,214 +260,6 @@ pub struct Lists {
     pub id: Box<str>,
 }
 
-/// A counter that a provider reports. Whether counters overlap is said by the shape's `includes` lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Counter {
-    /// Input tokens.
-    Input,
-    /// Input tokens read from a cache.
-    CacheRead,
-    /// Input tokens written to a cache, all lifetimes or the short one.
-    CacheWrite,
-    /// Input tokens written to a cache with a long lifetime.
-    CacheWriteLong,
-    /// Input tokens that come from tools (Gemini): always added to input.
-    ToolInput,
-    /// Output tokens.
-    Output,
-    /// Reasoning tokens.
-    Reasoning,
-    /// Audio input tokens.
-    AudioInput,
-    /// Audio output tokens.
-    AudioOutput,
-    /// Image input tokens.
-    ImageInput,
-    /// Image output tokens.
-    ImageOutput,
-    /// Web searches, search units.
-    Searches,
-    /// Seconds (may be fractional).
-    Seconds,
-    /// Characters.
-    Characters,
-    /// Images.
-    Images,
-    /// Pages.
-    Pages,
-}
-
-/// How several reports within one answer combine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Merge {
-    /// A later report replaces an earlier one, counter by counter (cumulative streams, repeated reports).
-    #[default]
-    Last,
-    /// Reports add up (realtime sessions: one report per response).
-    Sum,
-}
-
-/// Where an answer reports its use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UsageShape {
-    /// The objects that hold the counters, in the unary answer and in stream events: `usage`, `message.usage`.
-    /// An empty string is the whole answer.
-    pub roots: Vec<Box<str>>,
-    /// How several reports combine.
-    #[serde(default)]
-    pub merge: Merge,
-    /// Each counter's paths below the root.
-    pub counters: BTreeMap<Counter, Vec<Box<str>>>,
-    /// Counters that the reported input already contains.
-    #[serde(default)]
-    pub input_includes: Vec<Counter>,
-    /// Counters that the reported output already contains.
-    #[serde(default)]
-    pub output_includes: Vec<Counter>,
-    /// Whether `cache_write` already contains `cache_write_long`.
-    #[serde(default)]
-    pub cache_write_includes_long: bool,
-    /// Answer headers that carry a counter.
-    #[serde(default)]
-    pub headers: BTreeMap<Counter, Box<str>>,
-    /// The provider's own cost: its path from the answer's top, and its unit.
-    #[serde(default)]
-    pub cost: Option<CostField>,
-    /// Paths of the billed service tier, from the answer's top.
-    #[serde(default)]
-    pub tier: Vec<Box<str>>,
-    /// Tier names of the answer that mean the base price.
-    #[serde(default)]
-    pub base_tiers: Vec<Box<str>>,
-    /// Paths of the answering model, from the answer's top.
-    #[serde(default)]
-    pub model: Vec<Box<str>>,
-    /// For WebSockets and streams: only events whose top-level `type` is one of these report use. Empty: all.
-    #[serde(default)]
-    pub events: Vec<Box<str>>,
-}
-
-/// Where the provider states the cost itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CostField {
-    /// Paths from the answer's top.
-    pub paths: Vec<Box<str>>,
-    /// The unit.
-    pub unit: CostUnit,
-}
-
-/// The unit of a stated cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CostUnit {
-    /// Dollars, a decimal number.
-    Usd,
-    /// Ten-billionths of a dollar (xAI's ticks).
-    UsdTicks,
-}
-
-/// Where an error answer keeps its parts. Lists: first that is there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ErrorFields {
-    /// The error's type or status word.
-    pub kind: Vec<Box<str>>,
-    /// The error's code.
-    pub code: Vec<Box<str>>,
-    /// A finer reason.
-    pub reason: Vec<Box<str>>,
-    /// The text for people.
-    pub message: Vec<Box<str>>,
-}
-
-/// What an error answer means, whatever its status says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// The provider does not know the key: never existed, deleted or revoked.
-    KeyUnknown,
-    /// The key has expired.
-    KeyExpired,
-    /// The provider blocked the key because it leaked.
-    KeyLeaked,
-    /// The key or its account is switched off.
-    KeyDisabled,
-    /// The key lives and may not do this.
-    KeyRestricted,
-    /// The key may not be used from this address.
-    NetworkNotAllowed,
-    /// The account has no money.
-    NoMoney,
-    /// A spending cap set at the provider is reached.
-    SpendCapReached,
-    /// Too many calls or tokens: wait.
-    RateLimited,
-    /// The provider is overloaded: wait.
-    Overloaded,
-    /// The model does not exist or is not open to the account.
-    ModelUnavailable,
-    /// The prompt is too long.
-    PromptTooLong,
-    /// The content was refused.
-    ContentRefused,
-    /// The region is not served.
-    RegionBlocked,
-    /// The request is at fault.
-    BadRequest,
-    /// The provider is at fault.
-    ProviderFault,
-    /// Not in the table.
-    Unknown,
-    /// Not an error: the credential works (reported after it had been out).
-    Healthy,
-}
-
-impl Cause {
-    /// Whether the credential itself is dead, so that another should be used.
-    #[must_use]
-    pub const fn is_dead(self) -> bool {
-        matches!(self, Self::KeyUnknown | Self::KeyExpired | Self::KeyLeaked | Self::KeyDisabled)
-    }
-
-    /// Whether the credential's account cannot pay.
-    #[must_use]
-    pub const fn is_broke(self) -> bool {
-        matches!(self, Self::NoMoney | Self::SpendCapReached)
-    }
-}
-
-/// One line of the error table. All conditions given must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ErrorRule {
-    /// HTTP statuses; empty: any (also an error within a stream, which has none).
-    #[serde(default)]
-    pub status: Vec<u16>,
-    /// The error's kind is one of these.
-    #[serde(default)]
-    pub kind: Vec<Box<str>>,
-    /// The error's code is one of these.
-    #[serde(default)]
-    pub code: Vec<Box<str>>,
-    /// The error's reason is one of these.
-    #[serde(default)]
-    pub reason: Vec<Box<str>>,
-    /// The message contains one of these, without regard to ASCII case.
-    #[serde(default)]
-    pub message: Vec<Box<str>>,
-    /// What it means.
-    pub cause: Cause,
-    /// What the owner should do.
-    pub remedy: Box<str>,
-    /// Whether the fact is unverified.
-    #[serde(default)]
-    pub unverified: bool,
-}
-
 /// What a kind of secret looks like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -467,6 +271,10 @@ pub struct KeyShape {
     /// Literal beginnings, for the prefilter. Empty: the shape needs context.
     #[serde(default)]
     pub prefixes: Vec<Box<str>>,
+    /// Words, lower case, one of which must stand near a secret of this shape for a scanner to take it for one: for
+    /// shapes without a telling prefix.
+    #[serde(default)]
+    pub context: Vec<Box<str>>,
     /// Whether this secret administers the account and must never serve traffic.
     #[serde(default)]
     pub admin: bool,
@@ -559,7 +367,8 @@ pub struct Example {
     /// Answer headers.
     #[serde(default)]
     pub headers: BTreeMap<Box<str>, Box<str>>,
-    /// The body.
+    /// The body. With the content type `application/vnd.amazon.eventstream` it is written as server-sent events
+    /// (`event:` and `data:` lines) and stands for the same events in binary frames.
     pub body: Box<str>,
     /// The counts it must give, by the field names of `Buckets` and `Units`; those left out must be zero.
     #[serde(default)]
@@ -567,6 +376,9 @@ pub struct Example {
     /// The provider's stated cost in nano-USD, when it has one.
     #[serde(default)]
     pub cost_nano: Option<i64>,
+    /// The billed tier it must give; none when it is the base tier.
+    #[serde(default)]
+    pub tier: Option<Box<str>>,
     /// What the error must be classified as.
     #[serde(default)]
     pub cause: Option<Cause>,
@@ -578,56 +390,4 @@ const fn ok() -> u16 {
 
 fn json() -> Box<str> {
     "application/json".into()
-}
-
-/// The parts of an error answer, as far as they were there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ErrorParts {
-    /// The error's type or status word.
-    pub kind: Option<String>,
-    /// The error's code (numbers as text).
-    pub code: Option<String>,
-    /// A finer reason.
-    pub reason: Option<String>,
-    /// The text for people.
-    pub message: Option<String>,
-}
-
-impl Provider {
-    /// What an error answer means: the first rule that fits, else a guess from the status alone that never claims a
-    /// dead key or an empty purse. `status` is `None` for an error within a stream.
-    #[must_use]
-    pub fn classify(&self, status: Option<u16>, parts: &ErrorParts) -> (Cause, Option<&ErrorRule>) {
-        if let Some(rule) = self.errors.iter().find(|rule| rule.fits(status, parts)) {
-            return (rule.cause, Some(rule));
-        }
-        let cause = match status {
-            Some(429) => Cause::RateLimited,
-            Some(503 | 529) => Cause::Overloaded,
-            Some(413) => Cause::PromptTooLong,
-            Some(400 | 405 | 422) => Cause::BadRequest,
-            Some(500..) => Cause::ProviderFault,
-            _ => Cause::Unknown,
-        };
-        (cause, None)
-    }
-}
-
-impl ErrorRule {
-    fn fits(&self, status: Option<u16>, parts: &ErrorParts) -> bool {
-        let one_of = |wanted: &[Box<str>], given: Option<&String>| {
-            wanted.is_empty() || given.is_some_and(|given| wanted.iter().any(|word| **word == **given))
-        };
-        let status_fits = self.status.is_empty() || status.is_none_or(|status| self.status.contains(&status));
-        let message_fits = self.message.is_empty()
-            || parts.message.as_ref().is_some_and(|text| {
-                let text = text.to_ascii_lowercase();
-                self.message.iter().any(|part| text.contains(&part.to_ascii_lowercase()))
-            });
-        status_fits
-            && one_of(&self.kind, parts.kind.as_ref())
-            && one_of(&self.code, parts.code.as_ref())
-            && one_of(&self.reason, parts.reason.as_ref())
-            && message_fits
-    }
 }
