@@ -31,6 +31,7 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<String>> {
     }
     problems.extend(map(root)?);
     problems.extend(providers(root)?);
+    problems.extend(refusals(root)?);
     Ok(problems)
 }
 
@@ -110,6 +111,21 @@ fn providers(root: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(problems)
+}
+
+/// Every reason to refuse is in the reference documentation.
+fn refusals(root: &Path) -> Result<Vec<String>> {
+    let source = fs::read_to_string(root.join("crates/domain/src/refusal.rs"))?;
+    let documented = fs::read_to_string(root.join("docs/reference/errors.md"))?;
+    let codes = source.lines().filter_map(|line| {
+        let (_, rest) = line.trim().split_once(" = \"")?;
+        let (code, rest) = rest.split_once("\", ")?;
+        rest.ends_with(';').then_some(code)
+    });
+    Ok(codes
+        .filter(|code| !documented.contains(&format!("`{code}`")))
+        .map(|code| format!("docs/reference/errors.md: does not explain `{code}`"))
+        .collect())
 }
 
 #[cfg(test)]
