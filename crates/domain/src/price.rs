@@ -129,12 +129,31 @@ pub struct Price {
     /// The day it was read, `YYYY-MM-DD`.
     #[serde(default)]
     pub as_of: Box<str>,
-    /// First moment at which the price holds.
-    #[serde(default)]
+    /// First moment at which the price holds. Files may write a day (`"2026-11-22"`), which begins at midnight UTC.
+    #[serde(default, deserialize_with = "moment")]
     pub from: Option<Millis>,
-    /// First moment at which it no longer holds.
-    #[serde(default)]
+    /// First moment at which it no longer holds. Files may write a day.
+    #[serde(default, deserialize_with = "moment")]
     pub until: Option<Millis>,
+}
+
+/// Reads milliseconds or a day.
+fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Millis>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Moment {
+        Millis(Millis),
+        Day(Box<str>),
+    }
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Moment::Millis(at)) => Ok(Some(at)),
+        Some(Moment::Day(day)) => day
+            .parse::<jiff::civil::Date>()
+            .and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC))
+            .map(|start| Some(start.timestamp().as_millisecond()))
+            .map_err(|_| serde::de::Error::custom("not a day: write it like 2026-11-21")),
+    }
 }
 
 /// All prices, immutable, with a version that goes onto every recorded call.
@@ -392,6 +411,15 @@ mod tests {
         assert_eq!(book.find("openai", "GPT-5.4", 1_000).unwrap().rates.input, Some(1));
         assert!(book.find("openai", "gpt-5.4-mini", 0).is_none());
         assert!(book.find("azure", "gpt-5.4", 0).is_none());
+    }
+
+    #[test]
+    fn days_in_files_begin_at_midnight_utc() {
+        let read = |until: &str| serde_json::from_str::<Price>(&format!(r#"{{"model":"m","until":{until}}}"#));
+        assert_eq!(read("\"1970-01-02\"").unwrap().until, Some(86_400_000));
+        assert_eq!(read("86400001").unwrap().until, Some(86_400_001));
+        assert_eq!(read("null").unwrap().until, None);
+        assert!(read("\"tomorrow\"").is_err());
     }
 
     #[test]

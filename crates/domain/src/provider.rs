@@ -153,7 +153,8 @@ pub enum BodyKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelSource {
-    /// A JSON field or form field of the body; of a WebSocket, of each message of the client that has it.
+    /// A JSON field (dotted path) or form field of the body; of a WebSocket, of each message of the client that has
+    /// it. A leading `models/` is not part of the name.
     Body(Box<str>),
     /// A parameter of the path template.
     Path(Box<str>),
@@ -211,6 +212,9 @@ pub struct Operation {
     /// The answer describes a new object that belongs to the key: its kind and the path of its id.
     #[serde(default)]
     pub creates: Option<Creates>,
+    /// Further objects that the answer names and that belong to whoever may see it: the result files of a batch.
+    #[serde(default)]
+    pub also_creates: Vec<Creates>,
     /// A path parameter names an object that must belong to the key's project.
     #[serde(default)]
     pub object: Option<ObjectParam>,
@@ -368,7 +372,8 @@ pub struct Example {
     #[serde(default)]
     pub headers: BTreeMap<Box<str>, Box<str>>,
     /// The body. With the content type `application/vnd.amazon.eventstream` it is written as server-sent events
-    /// (`event:` and `data:` lines) and stands for the same events in binary frames.
+    /// (`event:` and `data:` lines) and stands for the same events in binary frames; with `application/x-ndjson` it
+    /// stands for the messages of a WebSocket, one a line.
     pub body: Box<str>,
     /// The counts it must give, by the field names of `Buckets` and `Units`; those left out must be zero.
     #[serde(default)]

@@ -79,7 +79,8 @@ impl Cause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorRule {
-    /// HTTP statuses; empty: any (also an error within a stream, which has none).
+    /// HTTP statuses; empty: any. An error within a stream has none: it fits rules by their other conditions, and no
+    /// rule that has only statuses.
     #[serde(default)]
     pub status: Vec<u16>,
     /// The error's kind is one of these.
@@ -141,7 +142,10 @@ impl ErrorRule {
         let one_of = |wanted: &[Box<str>], given: Option<&String>| {
             wanted.is_empty() || given.is_some_and(|given| wanted.iter().any(|word| **word == **given))
         };
-        let status_fits = self.status.is_empty() || status.is_none_or(|status| self.status.contains(&status));
+        // An error within a stream has no status: rules that say nothing else do not fit it.
+        let says_more =
+            !self.kind.is_empty() || !self.code.is_empty() || !self.reason.is_empty() || !self.message.is_empty();
+        let status_fits = self.status.is_empty() || status.map_or(says_more, |status| self.status.contains(&status));
         let message_fits = self.message.is_empty()
             || parts.message.as_ref().is_some_and(|text| {
                 let text = text.to_ascii_lowercase();
@@ -152,5 +156,29 @@ impl ErrorRule {
             && one_of(&self.code, parts.code.as_ref())
             && one_of(&self.reason, parts.reason.as_ref())
             && message_fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_within_a_stream_fits_no_rule_of_statuses_alone() {
+        let rule = |kind: &[&str]| ErrorRule {
+            status: vec![402],
+            kind: kind.iter().map(|word| Box::from(*word)).collect(),
+            code: Vec::new(),
+            reason: Vec::new(),
+            message: Vec::new(),
+            cause: Cause::NoMoney,
+            remedy: "Pay.".into(),
+            unverified: false,
+        };
+        let parts = ErrorParts { kind: Some("broke".to_owned()), ..ErrorParts::default() };
+        assert!(!rule(&[]).fits(None, &parts));
+        assert!(rule(&[]).fits(Some(402), &parts));
+        assert!(rule(&["broke"]).fits(None, &parts));
+        assert!(!rule(&["broke"]).fits(Some(429), &parts));
     }
 }

@@ -1,0 +1,245 @@
+//! Reads use and errors out of whole answers, the plain way: every event as a JSON value. It checks the examples of
+//! provider files; the gateway has its own incremental reader, and both must agree on every example.
+
+mod text;
+
+use crate::{example, path::JsonPath};
+use keyward_domain::{
+    Money,
+    provider::{CostUnit, Counter, ErrorFields, ErrorParts, Example, Merge, UsageShape},
+    usage::{Buckets, Units, Usage},
+};
+use serde_json::{Number, Value};
+use std::collections::BTreeMap;
+
+pub use text::{Event, events};
+
+/// A counter's amount in thousandths, so that fractions of seconds survive.
+type Thousandths = u128;
+
+/// What an answer says was used. Headers that carry counters are looked up by lower-case name.
+#[must_use]
+pub fn usage(shape: &UsageShape, example: &Example) -> Usage {
+    let mut counters: BTreeMap<Counter, Thousandths> = BTreeMap::new();
+    for (counter, header) in &shape.headers {
+        if let Some(amount) = example.headers.get(header).and_then(|text| thousandths(text)) {
+            counters.insert(*counter, amount);
+        }
+    }
+    let mut usage = Usage::default();
+    let mut tier = None;
+    for report in reports(&example.content_type, &example.body, shape.payload.as_deref()) {
+        let speaks = shape.events.is_empty()
+            || report.get("type").and_then(Value::as_str).is_some_and(|kind| shape.events.iter().any(|e| **e == *kind));
+        if !speaks {
+            continue;
+        }
+        for (counter, amount) in counted(shape, &report) {
+            let slot = counters.entry(counter).or_default();
+            *slot = if shape.merge == Merge::Sum { *slot + amount } else { amount };
+        }
+        tier = first_text(&shape.tier, &report).or(tier);
+        usage.model = first_text(&shape.model, &report).map(Into::into).or(usage.model);
+        usage.provider_cost = cost(shape, &report, usage.provider_cost);
+    }
+    let amount = |counter| counters.get(&counter).copied();
+    let whole = |counter| u64::try_from(amount(counter).unwrap_or(0) / 1000).unwrap_or(u64::MAX);
+    usage.buckets = buckets(shape, whole);
+    usage.units = Units {
+        searches: whole(Counter::Searches),
+        millis: u64::try_from(amount(Counter::Seconds).unwrap_or(0)).unwrap_or(u64::MAX),
+        characters: whole(Counter::Characters),
+        images: whole(Counter::Images),
+        pages: whole(Counter::Pages),
+    };
+    usage.tier = tier.filter(|name| shape.base_tiers.iter().all(|base| **base != **name)).map(Into::into);
+    usage
+}
+
+/// The parts of an error answer: the first event (or the whole body) that has any of them.
+#[must_use]
+pub fn error_parts(fields: &ErrorFields, example: &Example) -> ErrorParts {
+    let mut parts = reports(&example.content_type, &example.body, None)
+        .iter()
+        .map(|report| ErrorParts {
+            kind: first_text(&fields.kind, report),
+            code: first_text(&fields.code, report),
+            reason: first_text(&fields.reason, report),
+            message: first_text(&fields.message, report),
+        })
+        .find(|parts| *parts != ErrorParts::default())
+        .unwrap_or_default();
+    if parts.kind.is_none() {
+        let header = fields.kind_header.as_ref().and_then(|name| example.headers.get(name));
+        parts.kind = header.and_then(|text| text.split(':').next()).map(str::to_owned);
+    }
+    parts
+}
+
+/// The counts by the field names of `Buckets` and `Units`, without those that are zero.
+#[must_use]
+pub fn named(usage: &Usage) -> BTreeMap<Box<str>, u64> {
+    let Usage { buckets, units, .. } = usage;
+    [
+        ("input", buckets.input),
+        ("cache_read", buckets.cache_read),
+        ("cache_write", buckets.cache_write),
+        ("cache_write_long", buckets.cache_write_long),
+        ("output", buckets.output),
+        ("reasoning", buckets.reasoning),
+        ("audio_input", buckets.audio_input),
+        ("audio_output", buckets.audio_output),
+        ("image_input", buckets.image_input),
+        ("image_output", buckets.image_output),
+        ("searches", units.searches),
+        ("millis", units.millis),
+        ("characters", units.characters),
+        ("images", units.images),
+        ("pages", units.pages),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count != 0)
+    .map(|(name, count)| (name.into(), count))
+    .collect()
+}
+
+/// The JSON values that an answer consists of: one, or one per event, message or element of an array.
+fn reports(content_type: &str, body: &str, payload: Option<&str>) -> Vec<Value> {
+    let json = |text: &str| serde_json::from_str::<Value>(text).ok();
+    match content_type {
+        "text/event-stream" | example::EVENT_STREAM => events(body)
+            .iter()
+            .filter_map(|event| json(&event.data))
+            .filter_map(|value| match payload {
+                None => Some(value),
+                Some(field) => json(&text::from_base64(value.get(field)?.as_str()?)?),
+            })
+            .collect(),
+        example::MESSAGES => body.lines().filter_map(json).collect(),
+        _ => match json(body) {
+            Some(Value::Array(elements)) => elements,
+            Some(value) => vec![value],
+            None => Vec::new(),
+        },
+    }
+}
+
+fn counted(shape: &UsageShape, report: &Value) -> BTreeMap<Counter, Thousandths> {
+    let mut found = BTreeMap::new();
+    for root in &shape.roots {
+        for holder in JsonPath::parse(root).map(|path| path.values(report)).unwrap_or_default() {
+            for (counter, paths) in &shape.counters {
+                if let Some(amount) = paths.iter().find_map(|path| amount(path, holder)) {
+                    found.insert(*counter, amount);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn amount(path: &str, holder: &Value) -> Option<Thousandths> {
+    let path = JsonPath::parse(path).ok()?;
+    if path.counts() {
+        let count = path.values(holder).len();
+        return path.reaches_array(holder).then_some(count as Thousandths * 1000);
+    }
+    let amounts: Vec<_> = path.values(holder).into_iter().filter_map(Value::as_number).filter_map(milli).collect();
+    (!amounts.is_empty()).then(|| amounts.iter().sum())
+}
+
+fn milli(number: &Number) -> Option<Thousandths> {
+    thousandths(&number.to_string())
+}
+
+/// A decimal number in thousandths, rounded up.
+fn thousandths(text: &str) -> Option<Thousandths> {
+    let nano = Money::from_decimal_ceil(text.trim())?.nano();
+    u128::try_from(nano).ok().map(|nano| nano.div_ceil(1_000_000))
+}
+
+fn buckets(shape: &UsageShape, count: impl Fn(Counter) -> u64) -> Buckets {
+    let mut buckets = Buckets {
+        cache_read: count(Counter::CacheRead),
+        cache_write: count(Counter::CacheWrite),
+        cache_write_long: count(Counter::CacheWriteLong),
+        reasoning: count(Counter::Reasoning),
+        audio_input: count(Counter::AudioInput).saturating_sub(count(Counter::CachedAudio)),
+        audio_output: count(Counter::AudioOutput),
+        image_input: count(Counter::ImageInput).saturating_sub(count(Counter::CachedImage)),
+        image_output: count(Counter::ImageOutput),
+        ..Buckets::default()
+    };
+    if shape.cache_write_includes_long {
+        buckets.cache_write = buckets.cache_write.saturating_sub(buckets.cache_write_long);
+    }
+    let held = |includes: &[Counter]| includes.iter().map(|counter| bucket(&buckets, *counter)).sum::<u64>();
+    let input = count(Counter::Input).saturating_sub(held(&shape.input_includes)) + count(Counter::ToolInput);
+    let output = count(Counter::Output).saturating_sub(held(&shape.output_includes));
+    Buckets { input, output, ..buckets }
+}
+
+const fn bucket(buckets: &Buckets, counter: Counter) -> u64 {
+    match counter {
+        Counter::CacheRead => buckets.cache_read,
+        Counter::CacheWrite => buckets.cache_write,
+        Counter::CacheWriteLong => buckets.cache_write_long,
+        Counter::Reasoning => buckets.reasoning,
+        Counter::AudioInput => buckets.audio_input,
+        Counter::AudioOutput => buckets.audio_output,
+        Counter::ImageInput => buckets.image_input,
+        Counter::ImageOutput => buckets.image_output,
+        _ => 0,
+    }
+}
+
+fn cost(shape: &UsageShape, report: &Value, before: Option<Money>) -> Option<Money> {
+    let Some(field) = &shape.cost else { return before };
+    let stated = field.paths.iter().find_map(|path| {
+        JsonPath::parse(path)
+            .ok()?
+            .values(report)
+            .into_iter()
+            .find_map(|value| value.as_number().map(Number::to_string))
+    });
+    let stated = stated.and_then(|text| match field.unit {
+        CostUnit::Usd => Money::from_decimal_ceil(&text),
+        CostUnit::UsdTicks => text.parse::<i64>().ok().map(|ticks| Money::from_femto_ceil(i128::from(ticks) * 100_000)),
+    });
+    match (shape.merge, before, stated) {
+        (Merge::Sum, Some(before), Some(stated)) => Some(before.saturating_add(stated)),
+        (_, before, stated) => stated.or(before),
+    }
+}
+
+fn first_text(paths: &[Box<str>], report: &Value) -> Option<String> {
+    paths.iter().find_map(|path| {
+        JsonPath::parse(path).ok()?.values(report).into_iter().find_map(|value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_round_up_to_thousandths() {
+        for (text, expected) in [("9.25", 9250), ("3.1", 3100), ("0.0001", 1), ("12", 12_000), ("0", 0)] {
+            assert_eq!(thousandths(text), Some(expected), "{text}");
+        }
+        assert_eq!(thousandths("-1"), None);
+    }
+
+    #[test]
+    fn ticks_are_tenths_of_a_nano_dollar() {
+        let shape: UsageShape =
+            toml::from_str("roots = ['usage']\ncounters = {}\ncost = { paths = ['usage.ticks'], unit = 'usd-ticks' }")
+                .unwrap();
+        let report = serde_json::json!({"usage": {"ticks": 1_721_251}});
+        assert_eq!(cost(&shape, &report, None), Some(Money::from_nano(172_126)));
+    }
+}

@@ -1,0 +1,1 @@
+//! Prices that come with the program.
