@@ -28,18 +28,17 @@ pub struct Report {
 /// # Errors
 /// [`Error::NotHardened`] when one of the first two failed and `tolerate` is not set.
 pub fn process(tolerate: bool) -> Result<Report, Error> {
-    let report = Report {
-        no_core_dumps: no_core_dumps(),
-        not_dumpable: not_dumpable(),
-        memory: KeyPage::holding(&[0; KEY])?.kind(),
+    let memory = KeyPage::holding(&[0; KEY])?.kind();
+    judge(Report { no_core_dumps: no_core_dumps(), not_dumpable: not_dumpable(), memory }, tolerate)
+}
+
+fn judge(report: Report, tolerate: bool) -> Result<Report, Error> {
+    let what = match report {
+        Report { no_core_dumps: false, .. } => "the limit on core dumps (RLIMIT_CORE) stays above 0",
+        Report { not_dumpable: false, .. } => "the process stays dumpable (PR_SET_DUMPABLE)",
+        Report { .. } => return Ok(report),
     };
-    if !report.no_core_dumps && !tolerate {
-        return Err(Error::NotHardened { what: "the limit on core dumps (RLIMIT_CORE) stays above 0" });
-    }
-    if !report.not_dumpable && !tolerate {
-        return Err(Error::NotHardened { what: "the process stays dumpable (PR_SET_DUMPABLE)" });
-    }
-    Ok(report)
+    if tolerate { Ok(report) } else { Err(Error::NotHardened { what }) }
 }
 
 fn no_core_dumps() -> bool {
@@ -57,4 +56,20 @@ fn not_dumpable() -> bool {
 #[cfg(not(target_os = "linux"))]
 fn not_dumpable() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_refuses_unless_told_otherwise() {
+        let fine = Report { no_core_dumps: true, not_dumpable: true, memory: MemoryKind::Ordinary };
+        assert_eq!(judge(fine, false).ok(), Some(fine));
+        for failed in [Report { no_core_dumps: false, ..fine }, Report { not_dumpable: false, ..fine }] {
+            let said = judge(failed, false).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(said.contains("--allow-unhardened"), "{said}");
+            assert_eq!(judge(failed, true).ok(), Some(failed));
+        }
+    }
 }

@@ -151,6 +151,8 @@ pub(crate) fn wrap(master: &MasterKey, recipient: &str) -> Result<Vec<u8>, Error
     encrypt_small(recipient, master.to_text().as_bytes())
 }
 
+/// The age crate keeps a copy of the last chunk in a buffer that it frees without wiping: the one place where a copy of
+/// the master key is out of our hands. It happens when a recovery copy is made, never while serving.
 fn encrypt_small(recipient: &str, secret: &[u8]) -> Result<Vec<u8>, Error> {
     let mut stream = encrypt_stream(recipient, Vec::new())?;
     stream.write_all(secret).map_err(Error::Stream)?;

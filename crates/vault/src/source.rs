@@ -161,7 +161,7 @@ fn draft(path: &Path, text: &str) -> Result<PathBuf, Error> {
 }
 
 fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::File {
         action: "sync",
         path: folder.to_owned(),

@@ -258,7 +258,7 @@ impl State {
         keys.sort_by_key(|key| (key.created_at, key.id));
         let active = |purpose: Purpose| {
             let found = keys.iter().rfind(|key| key.purpose == purpose && key.state == KeyState::Active);
-            found.map(Arc::clone).ok_or(Error::IncompleteKeyring { purpose: purpose.name() })
+            found.map(Arc::clone).ok_or_else(|| Error::IncompleteKeyring { purpose: purpose.name() })
         };
         let (wrap, mac, fingerprint) = (active(Purpose::Wrap)?, active(Purpose::Mac)?, active(Purpose::Fingerprint)?);
         Ok(Self { master, keys, wrap, mac, fingerprint })
