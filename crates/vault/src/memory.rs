@@ -144,9 +144,15 @@ mod tests {
     #[test]
     fn the_kernel_confirms_what_the_kind_claims() {
         for page in [KeyPage::holding(&[3; KEY]).unwrap(), KeyPage::anonymous().unwrap()] {
-            let start = format!("{:x}-", page.at.as_ptr() as usize);
+            let address = page.at.as_ptr() as usize;
             let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-            let mut lines = maps.lines().skip_while(|line| !line.starts_with(&start));
+            // Neighbouring mappings of one kind are one entry.
+            let holds = |line: &str| {
+                let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+                let bounds = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
+                Some(bounds.contains(&address))
+            };
+            let mut lines = maps.lines().skip_while(|line| holds(line) != Some(true));
             assert!(lines.next().is_some(), "the page is mapped");
             let flags = lines.find(|line| line.starts_with("VmFlags:")).expect("flags");
             let has = |flag: &str| flags.split_whitespace().any(|one| one == flag);
