@@ -1,0 +1,155 @@
+//! The documents are run: every `sh` block of the README and of `docs/`, in order, against a real server with an
+//! emulated provider behind it. Every other mention of a command must at least name one that exists.
+
+use keyward_testkit::{Emulator, Keyward, Service, State, sdk};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_keyward");
+
+/// The text of all `sh` blocks, one script.
+fn script(document: &str) -> String {
+    let (mut inside, mut script) = (false, String::new());
+    for line in document.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            _ if inside => {
+                script.push_str(line);
+                script.push('\n');
+            }
+            _ => {}
+        }
+    }
+    script
+}
+
+/// The document's addresses become those of this run; a credential for OpenAI reaches the emulator instead.
+fn adapt(script: &str, gateway: &str, openai: &str, local: &str) -> String {
+    script
+        .lines()
+        .map(|line| {
+            let line = line.replace("http://127.0.0.1:8700", gateway).replace("http://127.0.0.1:9100/v1", local);
+            if line.contains("credential add") && line.contains("--provider openai ") {
+                return line.replace(
+                    "--provider openai ",
+                    &format!("--provider openai --base-url {openai} --allow-private-address "),
+                );
+            }
+            line
+        })
+        .fold(String::new(), |script, line| script + &line + "\n")
+}
+
+fn run(document: &str) {
+    let text = fs::read_to_string(sdk::root().join(document)).expect("the document is there");
+    let script = script(&text);
+    assert!(script.contains("keyward "), "{document} has no sh block with a keyward command");
+    let emulator = Emulator::start(Service::OpenAi);
+    let server = Keyward::start(BINARY);
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["openai-key.txt", "local-key.txt"] {
+        fs::write(folder.path().join(name), emulator.key(State::Live)).expect("a key file");
+    }
+    let gateway = format!("http://{}", server.gateway());
+    let script = adapt(&script, &gateway, &emulator.base_url(), &emulator.base_url());
+    let bin = Path::new(BINARY).parent().expect("a folder").display().to_string();
+    let path = format!("{bin}:{}", search_path());
+    let output = Command::new("bash")
+        .args(["-c", &format!("set -euo pipefail; trap 'echo \"failed: $BASH_COMMAND\" >&2' ERR\n{script}")])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", folder.path())
+        .env("KEYWARD_DATA_DIR", server.data())
+        .output()
+        .expect("bash runs");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{document}\n{said}\n--- server\n{}", server.log());
+}
+
+#[expect(clippy::disallowed_methods, reason = "the child gets the search path of the test")]
+fn search_path() -> String {
+    std::env::var("PATH").expect("a search path")
+}
+
+#[test]
+fn the_readme_does_what_it_says() {
+    run("README.md");
+}
+
+#[test]
+fn connecting_does_what_it_says() {
+    run("docs/how-to/connect.md");
+}
+
+#[test]
+fn limiting_a_key_does_what_it_says() {
+    run("docs/how-to/limit-a-key.md");
+}
+
+#[test]
+fn backing_up_and_recovering_does_what_it_says() {
+    run("docs/how-to/back-up-and-recover.md");
+}
+
+#[test]
+fn operations_do_what_they_say() {
+    run("docs/operations.md");
+}
+
+fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            documents(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+/// The commands named in code, as the words before the first option, value or placeholder.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .flat_map(str::lines)
+        .filter_map(|code| code.trim().strip_prefix("keyward "))
+        .map(|rest| rest.split_whitespace().take_while(|part| word(part) && !part.starts_with('-')).map(str::to_owned).collect())
+        .collect()
+}
+
+#[test]
+fn every_command_that_a_document_names_exists() {
+    let mut files = vec![sdk::root().join("README.md"), sdk::root().join("CHANGELOG.md")];
+    documents(&sdk::root().join("docs"), &mut files);
+    let mut seen = 0;
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a document").replace("```", "`");
+        for mut command in commands(&text) {
+            // The words after a command may be its arguments: the longest prefix that is a command is enough, and the
+            // first word must be one.
+            let exists = loop {
+                if command.is_empty() {
+                    break false;
+                }
+                let output = Command::new(BINARY).args(&command).arg("--help").output().expect("the binary runs");
+                if output.status.success() {
+                    break true;
+                }
+                if command.len() == 1 {
+                    break false;
+                }
+                command.pop();
+            };
+            assert!(exists, "{}: there is no command `keyward {}`", file.display(), command.join(" "));
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "only {seen} commands found: is the reader still right?");
+}
