@@ -156,7 +156,7 @@ pub enum ModelSource {
     /// A JSON field (dotted path) or form field of the body; of a WebSocket, of each message of the client that has
     /// it. A leading `models/` is not part of the name.
     Body(Box<str>),
-    /// A parameter of the path template.
+    /// A parameter of the path template, or several joined by `/` (`owner/name`), whose values are joined alike.
     Path(Box<str>),
     /// A query parameter.
     Query(Box<str>),
@@ -184,6 +184,10 @@ pub struct Operation {
     /// Where the model's name is. None: the operation has no model.
     #[serde(default)]
     pub model: Option<ModelSource>,
+    /// Paths of further model names in the request, each of which the key must be allowed to use: fall-backs
+    /// (`models[]`), the calls of a batch. Here a path that ends in `[]` means the elements themselves.
+    #[serde(default)]
+    pub also_models: Vec<Box<str>>,
     /// The name of the usage shape. None: nothing is billed by what the answer says.
     #[serde(default)]
     pub usage: Option<Box<str>>,

@@ -51,14 +51,14 @@ pub(super) fn method(findings: &mut Findings<'_>, place: &str, method: &str) {
 fn parameters(findings: &mut Findings<'_>, place: &str, operation: &Operation, known: &[&str]) {
     let mut asked = Vec::new();
     if let Some(ModelSource::Path(name)) = &operation.model {
-        asked.push(("model", name));
+        asked.extend(name.split('/').map(|name| ("model", name)));
     }
     if let Some(object) = &operation.object {
-        asked.push(("object", &object.param));
+        asked.push(("object", &*object.param));
     }
     for (field, name) in asked {
         findings.add_if(
-            !known.contains(&&**name),
+            !known.contains(&name),
             &format!("{place}.{field}"),
             format!("the path has no parameter `{name}`"),
             if known.is_empty() { String::new() } else { format!("it has: {}", known.join(", ")) },
@@ -115,6 +115,11 @@ fn body(findings: &mut Findings<'_>, place: &str, operation: &Operation) {
         paths.extend(list.iter().enumerate().map(|(index, path)| (format!("{place}.{field}.{index}"), &**path)));
     }
     paths.extend(operation.stream_flag.iter().map(|path| (format!("{place}.stream_flag"), &**path)));
+    for (index, path) in operation.also_models.iter().enumerate() {
+        if let Err(message) = JsonPath::parse(path) {
+            findings.add(&format!("{place}.also_models.{index}"), message, "write it like `models[]`");
+        }
+    }
     if let Some(ModelSource::Body(path)) = &operation.model {
         paths.push((format!("{place}.model"), path));
     }
