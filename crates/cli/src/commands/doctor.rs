@@ -1,0 +1,56 @@
+//! `keyward doctor`: what is wrong with this installation, and what to do about it.
+
+use super::{App, Outcome};
+use crate::{client::Route, failure::Verdict, text, ui::table};
+use serde_json::Value;
+
+/// Check the installation and say what to do; exit status 1 when something is wrong
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  keyward doctor
+  keyward doctor --format json | jq '.checks[] | select(.state != \"ok\")'")]
+pub(crate) struct Doctor {}
+
+impl Doctor {
+    pub(crate) async fn run(self, app: &mut App) -> Outcome {
+        let client = app.client()?;
+        let report = client.get(Route::new(&["doctor"])?).await?;
+        let address = client.target().address.to_string();
+        app.context.ui.answer(&report, |report, _| words(report, &address))?;
+        Ok(if healthy(&report) { Verdict::Yes } else { Verdict::No })
+    }
+}
+
+/// Whether the report finds nothing that must be mended. Warnings do not count.
+fn healthy(report: &Value) -> bool {
+    match report.get("ok").and_then(Value::as_bool) {
+        Some(ok) => ok,
+        None => !checks(report).iter().any(|check| state(check) == "failed"),
+    }
+}
+
+fn checks(report: &Value) -> &[Value] {
+    report.get("checks").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn state(check: &Value) -> String {
+    table::at(check, "/state")
+}
+
+fn words(report: &Value, address: &str) -> String {
+    let mut out = format!("{}\n", text::line(address));
+    for check in checks(report) {
+        out.push_str(&format!("{:8}{}", state(check), table::at(check, "/name")));
+        let detail = table::at(check, "/detail");
+        if !detail.is_empty() {
+            out.push_str(&format!(": {detail}"));
+        }
+        out.push('\n');
+        let remedy = table::at(check, "/remedy");
+        if !remedy.is_empty() {
+            out.push_str(&format!("        -> {remedy}\n"));
+        }
+    }
+    out
+}
