@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
+/// The code of the failure that no server was found, where none was named either.
+pub(crate) const NO_SERVER: &str = "no_server";
 /// Where `keyward serve` listens for the control API unless told otherwise.
 pub(crate) const USUAL_ADDRESS: &str = "http://127.0.0.1:8701";
 
@@ -131,6 +133,7 @@ pub(crate) fn find(wishes: &Wishes, variables: &Variables) -> Result<Target, Fai
             .hint("set KEYWARD_TOKEN or KEYWARD_TOKEN_FILE")
             .hint(format!("or store one with `keyward login --addr {address}`"))),
         (None, None) => Err(nothing("no Keyward server was found".to_owned(), &tried)
+            .with_code(NO_SERVER)
             .hint("start one here with `keyward serve`")
             .hint("or point to one with KEYWARD_ADDR and KEYWARD_TOKEN, or `keyward login --addr https://…`")),
     }

@@ -34,7 +34,7 @@ pub struct Failure {
     pub error: String,
     /// What to do about it, one line each.
     pub hints: Vec<String>,
-    /// The server's stable code, when the server refused.
+    /// What tells it apart for the program: the server's stable code when the server refused.
     pub code: Option<String>,
 }
 
@@ -71,7 +71,14 @@ impl Failure {
         self
     }
 
-    /// Whether the server refused with this code.
+    /// The same failure with a code.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Whether the failure has this code.
     #[must_use]
     pub fn has_code(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)

@@ -75,6 +75,11 @@ pub(crate) enum Part {
 }
 
 impl PolicyArgs {
+    /// The providers that were named.
+    pub(crate) fn providers(&self) -> &[String] {
+        &self.providers
+    }
+
     /// The policy that was asked for. `overlap_ms` is how long an old secret lives on after a rotation.
     #[must_use]
     pub(crate) fn policy(&self, overlap_ms: Option<u64>) -> Policy {

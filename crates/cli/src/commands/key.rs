@@ -2,7 +2,7 @@
 
 use super::{App, Outcome, ReasonArgs, body, items};
 use crate::{
-    client::Route,
+    client::{Client, Route},
     failure::Failure,
     parse::{self, End},
     policy::{self, Part, PolicyArgs},
@@ -168,7 +168,13 @@ impl Key {
         match self {
             Self::Create(create) => {
                 let key = client.post(Route::new(&["keys"])?, &create.body()).await?;
-                show_once(app, &key)
+                let outcome = show_once(app, &key);
+                if app.context.ui.format == Format::Text {
+                    for line in how_to_use(&client, create.policy.providers()).await {
+                        app.context.ui.note(&line);
+                    }
+                }
+                outcome
             }
             Self::List(list) => {
                 let route = Route::new(&["keys"])?
@@ -284,6 +290,30 @@ fn show_once(app: &mut App, key: &Value) -> Outcome {
         app.context.ui.warn("this key is shown only now: put it where the application finds it");
     }
     app.done(key, |key, _| table::at(key, "/key"))
+}
+
+/// How an SDK is pointed at the gateway, a line for each provider. Only a courtesy: what cannot be found out is left
+/// unsaid.
+async fn how_to_use(client: &Client, providers: &[String]) -> Vec<String> {
+    let ask = async |segments: &[&str]| client.get(Route::new(segments).ok()?).await.ok();
+    let Some(status) = ask(&["status"]).await else { return Vec::new() };
+    let gateway = table::at(&status, "/gateway");
+    let mut lines = Vec::new();
+    for id in providers.iter().take(5).filter(|_| !gateway.is_empty()) {
+        let Some(provider) = ask(&["providers", id]).await else { continue };
+        let mut sdks = provider.get("sdks").and_then(Value::as_array).into_iter().flatten();
+        let with_variables = sdks.find(|sdk| !table::at(sdk, "/base_url_env").is_empty());
+        lines.push(match with_variables {
+            Some(sdk) => format!(
+                "{id}: {}={gateway}{} {}=<the key>",
+                table::at(sdk, "/base_url_env"),
+                table::at(sdk, "/base_path"),
+                table::at(sdk, "/key_env/0")
+            ),
+            None => format!("{id}: base URL {gateway}{}", table::at(&provider, "/api/root")),
+        });
+    }
+    lines
 }
 
 fn record(key: &Value) -> String {

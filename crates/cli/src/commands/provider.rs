@@ -3,10 +3,12 @@
 use super::{App, Outcome, items};
 use crate::{
     client::Route,
+    connect,
     failure::{Failure, Verdict},
     text,
     ui::table::{self, plain},
 };
+use keyward_catalogue::Catalogue;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -71,28 +73,84 @@ impl Provider {
     pub(crate) async fn run(self, app: &mut App) -> Outcome {
         match self {
             Self::List => {
-                let providers = app.client()?.get(Route::new(&["providers"])?).await?;
+                let providers = catalogue(app, Route::new(&["providers"])?, built_in::providers).await?;
                 let columns = [
                     plain("ID", "/id"),
                     plain("NAME", "/name"),
-                    plain("BASE PATH", "/root"),
+                    plain("BASE PATH", "/path"),
                     plain("API", "/base_url"),
+                    plain("AS OF", "/as_of"),
                 ];
                 app.done(&providers, |providers, width| table::table(items(providers), &columns, "no providers", width))
             }
             Self::Show(show) => {
-                let provider = app.client()?.get(Route::new(&["providers", &show.provider])?).await?;
+                let route = Route::new(&["providers", &show.provider])?;
+                let provider = catalogue(app, route, |catalogue| built_in::provider(catalogue, &show.provider)).await?;
                 app.done(&provider, details)
             }
             Self::Price(price) => {
                 let route = Route::new(&["prices"])?
                     .query("provider", price.provider.as_deref())
                     .query("model", price.model.as_deref());
-                let prices = app.client()?.get(route).await?;
+                let (provider, model) = (price.provider.as_deref(), price.model.as_deref());
+                let prices = catalogue(app, route, |catalogue| built_in::prices(catalogue, provider, model)).await?;
                 app.done(&prices, list_prices)
             }
             Self::Check(check) => check.run(app),
         }
+    }
+}
+
+/// The server's catalogue; without any server, the one that came with this program.
+async fn catalogue(
+    app: &mut App,
+    route: Route,
+    built_in: impl FnOnce(&Catalogue) -> Result<Value, Failure>,
+) -> Result<Value, Failure> {
+    match app.client() {
+        Ok(client) => client.get(route).await,
+        Err(failure) if failure.has_code(connect::NO_SERVER) => {
+            app.context.ui.note("no server was found: this is the catalogue that came with the program");
+            let catalogue = Catalogue::embedded().map_err(|error| Failure::failed(error.to_string()))?;
+            built_in(&catalogue)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The catalogue that came with the program, in the shapes of the API.
+mod built_in {
+    use super::{Catalogue, Failure, Value, json};
+    use std::collections::BTreeSet;
+
+    pub(super) fn providers(catalogue: &Catalogue) -> Result<Value, Failure> {
+        let line = |provider: &keyward_domain::provider::Provider| {
+            let operations: BTreeSet<&str> = provider.operations.iter().map(|operation| &*operation.name).collect();
+            json!({
+                "id": provider.id, "name": provider.name, "docs": provider.docs, "path": provider.api.root,
+                "base_url": provider.api.base_url, "operations": operations, "as_of": provider.as_of,
+            })
+        };
+        Ok(json!({"items": catalogue.providers().iter().map(|provider| line(provider)).collect::<Vec<_>>()}))
+    }
+
+    pub(super) fn provider(catalogue: &Catalogue, id: &str) -> Result<Value, Failure> {
+        let provider = catalogue.provider(id).ok_or_else(|| {
+            Failure::failed(format!("there is no provider '{id}'")).hint("`keyward provider list` shows them all")
+        })?;
+        serde_json::to_value(&**provider).map_err(Failure::failed)
+    }
+
+    pub(super) fn prices(catalogue: &Catalogue, provider: Option<&str>, model: Option<&str>) -> Result<Value, Failure> {
+        let book = catalogue.prices();
+        let fits = |price: &&keyward_domain::price::Price| {
+            provider.is_none_or(|id| *id == *price.provider)
+                && model.is_none_or(|model| {
+                    std::iter::once(&price.model).chain(&price.aliases).any(|name| name.eq_ignore_ascii_case(model))
+                })
+        };
+        let items: Vec<_> = book.all().iter().filter(fits).collect();
+        Ok(json!({"version": book.version, "items": items}))
     }
 }
 

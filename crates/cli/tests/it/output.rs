@@ -137,3 +137,21 @@ fn completions_and_the_manual_page_render() {
     let run = user.run(&["man"]);
     assert!(run.status == 0 && run.out.contains(".TH") && run.out.contains("credential"), "{run:?}");
 }
+
+#[test]
+fn the_catalogue_can_be_read_without_a_server() {
+    let user = User::new().with("KEYWARD_DATA_DIR", "/nowhere");
+    let run = user.run(&["provider", "list", "--format", "json"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let openai = run.json()["items"].as_array().unwrap().iter().find(|item| item["id"] == "openai").cloned().unwrap();
+    assert!(openai["path"].as_str().unwrap().starts_with("/openai"), "{openai}");
+    assert!(openai["operations"].as_array().unwrap().contains(&json!("chat")));
+    let run = user.run(&["provider", "show", "openai"]);
+    assert!(run.status == 0 && run.out.contains("OPENAI_BASE_URL") && run.out.contains("chat"), "{run:?}");
+    assert!(run.err.contains("came with the program"), "{run:?}");
+    let run = user.run(&["provider", "price", "--provider", "openai"]);
+    assert!(run.status == 0 && run.out.contains("dollars per million tokens"), "{run:?}");
+    assert_eq!(user.run(&["provider", "show", "opnai"]).status, 2);
+    let named = User::new().with("KEYWARD_ADDR", "http://127.0.0.1:1").run(&["provider", "list"]);
+    assert_eq!(named.status, 2, "a server that was named is not replaced by anything: {named:?}");
+}

@@ -137,6 +137,19 @@ fn a_new_key_is_alone_on_standard_output() {
 }
 
 #[test]
+fn a_new_key_comes_with_the_variables_that_point_an_sdk_at_it() {
+    let fake = Fake::start(|asked| match asked.path.as_str() {
+        "/api/v1/status" => ok(json!({"gateway": "http://127.0.0.1:8700"})),
+        "/api/v1/providers/openai" => ok(json!({"api": {"root": "/openai/v1"}, "sdks": [
+            {"name": "openai", "base_url_env": "OPENAI_BASE_URL", "base_path": "/openai/v1", "key_env": ["OPENAI_API_KEY"]}]})),
+        _ => key(),
+    });
+    let run = User::of(&fake).run(&CREATE);
+    let line = "openai: OPENAI_BASE_URL=http://127.0.0.1:8700/openai/v1 OPENAI_API_KEY=<the key>";
+    assert!(run.err.lines().any(|said| said == line), "{run:?}");
+}
+
+#[test]
 fn a_new_key_sends_its_whole_policy() {
     let fake = Fake::start(|_| key());
     let more = [
