@@ -156,6 +156,7 @@ fn shared() -> [Arg; 9] {
             .long(FORMAT)
             .value_name("FORMAT")
             .value_parser(clap::value_parser!(Format))
+            .help_heading(None::<&str>)
             .help("How to write the result [env: KEYWARD_FORMAT] [default: text]"),
         option(ADDR, "URL", "The server [env: KEYWARD_ADDR] [default: the stored login, else the local server]"),
         option(
@@ -297,6 +298,7 @@ mod tests {
             }
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let own = path.trim().to_owned();
+            assert!(after.lines().all(|line| line.len() <= 98), "{path}: an example would be wrapped: {after}");
             assert!(after.contains("Example") && after.contains(&own), "{path} has no example of itself: {after}");
             assert!(command.get_arguments().any(|argument| argument.get_id() == FORMAT), "{path} has no --format");
             for option in command.get_arguments().filter(|option| !option.is_hide_set()) {

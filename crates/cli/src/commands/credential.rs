@@ -19,7 +19,7 @@ pub(crate) enum Credential {
 Examples:
   keyward credential add --project shop --provider openai --name main
   pass show openai | keyward credential add --project shop --provider openai --name main
-  keyward credential add --project shop --provider anthropic --name main --from-env ANTHROPIC_API_KEY
+  keyward credential add --project shop --provider openai --name main --from-env OPENAI_API_KEY
   keyward credential add --project lab --provider compatible --name local \\
       --base-url http://127.0.0.1:11434/v1 --allow-private-address
 
@@ -282,9 +282,11 @@ impl Named {
             time("checked", "/checked_at"),
         ];
         app.done(&check, |check, _| table::record(check, &fields))?;
-        let works =
-            matches!(check.get("state").and_then(Value::as_str), Some("alive" | "active" | "ok" | "healthy" | "valid"));
-        Ok(if works { Verdict::Yes } else { Verdict::No })
+        match check.get("state").and_then(Value::as_str) {
+            Some("alive" | "limited") => Ok(Verdict::Yes),
+            Some("dead" | "no_money") => Ok(Verdict::No),
+            _ => Err(Failure::failed("it could not be told whether the credential works")),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ Examples:
   keyward key create --project shop --env production --name web --provider openai --model 'gpt-*' \\
       --operation chat --cidr 10.0.0.0/8 --expires 30d --rpm 60 --tpm 100000 --concurrency 8 \\
       --max-output-tokens 4096
-  export OPENAI_API_KEY=$(keyward key create --project shop --env development --name laptop --provider openai)
+  KEY=$(keyward key create --project shop --env development --name laptop --provider openai)
 
 Standard output gets the key and nothing else, so that it can be piped into another secret store.")]
     Create(Box<Create>),
@@ -82,8 +82,6 @@ pub(crate) struct Create {
     /// A name of your own, such as the application's
     #[arg(long)]
     name: String,
-    #[command(flatten)]
-    policy: PolicyArgs,
     /// When the key ends: 30d, 2027-01-31, an RFC 3339 time, or never
     #[arg(long, value_name = "WHEN", value_parser = parse::end)]
     expires: Option<End>,
@@ -95,6 +93,8 @@ pub(crate) struct Create {
     style: Option<Style>,
     #[command(flatten)]
     reason: ReasonArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 /// Options of `key list`.
@@ -126,8 +126,6 @@ pub(crate) struct Update {
     /// A new name
     #[arg(long)]
     name: Option<String>,
-    #[command(flatten)]
-    policy: PolicyArgs,
     /// When the key ends: 30d, 2027-01-31, an RFC 3339 time, or never
     #[arg(long, value_name = "WHEN", value_parser = parse::end)]
     expires: Option<End>,
@@ -139,6 +137,8 @@ pub(crate) struct Update {
     unset: Vec<Part>,
     #[command(flatten)]
     reason: ReasonArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 /// Options of `key rotate`.

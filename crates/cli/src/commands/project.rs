@@ -55,13 +55,13 @@ Example:
 pub(crate) struct Create {
     /// The project's name
     name: String,
-    #[command(flatten)]
-    policy: PolicyArgs,
     /// How long an old secret of a key lives on after a rotation, such as 24h
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     overlap: Option<u64>,
     #[command(flatten)]
     reason: ReasonArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 /// One project.
@@ -82,8 +82,6 @@ pub(crate) struct Update {
     /// Change the policy of this environment only
     #[arg(long, value_name = "ENVIRONMENT")]
     env: Option<Environment>,
-    #[command(flatten)]
-    policy: PolicyArgs,
     /// How long an old secret of a key lives on after a rotation, such as 24h
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     overlap: Option<u64>,
@@ -92,6 +90,8 @@ pub(crate) struct Update {
     unset: Vec<Part>,
     #[command(flatten)]
     reason: ReasonArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 /// Options of `project archive`.

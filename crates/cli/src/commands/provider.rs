@@ -162,7 +162,6 @@ fn details(provider: &Value, width: Option<u16>) -> String {
         plain("api", "/api/base_url"),
         plain("documentation", "/docs"),
         plain("facts of", "/as_of"),
-        plain("unverified", "/unverified"),
     ];
     let mut out = table::record(provider, &fields);
     let mut section = |name: &str, title: &str, columns: &[table::Column]| {
@@ -197,6 +196,11 @@ fn details(provider: &Value, width: Option<u16>) -> String {
             plain("NOTE", "/note"),
         ],
     );
+    let unverified = provider.get("unverified").and_then(Value::as_array).into_iter().flatten();
+    for (index, statement) in unverified.enumerate() {
+        out.push_str(if index == 0 { "\nnot verified\n" } else { "" });
+        out.push_str(&format!("- {}\n", table::words(statement)));
+    }
     out
 }
 

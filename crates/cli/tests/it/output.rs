@@ -79,7 +79,8 @@ fn nothing_from_the_server_steers_the_terminal() {
 
 #[test]
 fn the_answer_no_is_exit_status_one() {
-    for (state, status) in [("alive", 0), ("dead", 1), ("no_money", 1), ("unknown", 1)] {
+    let states = [("alive", 0), ("limited", 0), ("dead", 1), ("no_money", 1), ("unreachable", 2), ("unknown", 2)];
+    for (state, status) in states {
         let fake = Fake::start(move |_| ok(json!({"state": state, "cause": "x", "remedy": "do this"})));
         let run = User::of(&fake).run(&["credential", "verify", "main"]);
         assert_eq!(run.status, status, "{state}");
