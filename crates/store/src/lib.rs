@@ -1,1 +1,48 @@
-//! placeholder
+//! The only room with SQL: one text for SQLite and PostgreSQL.
+//!
+//! [`Store`] reads; [`Write`] is the only way to change control data, and it cannot be committed without audit entries.
+//! Usage comes in through [`Store::collect`], exactly once. This room knows nothing of HTTP, cryptography or business
+//! rules: ciphertexts, hashes and MACs come in and go out as bytes.
+
+#[macro_use]
+mod sql;
+
+mod audit;
+mod backup;
+mod changes;
+mod check;
+mod credentials;
+mod error;
+mod health;
+mod jobs;
+mod keys;
+mod location;
+mod meta;
+mod migrate;
+mod objects;
+mod pool;
+mod projects;
+mod store;
+mod tokens;
+mod usage;
+mod vault;
+mod write;
+
+pub use audit::AuditRow;
+pub use backup::BackupSummary;
+pub use changes::Changes;
+pub use check::Column;
+pub use credentials::{CredentialHealthRow, CredentialRow, CredentialVersionRow};
+pub use error::Error;
+pub use health::Health;
+pub use jobs::JobRow;
+pub use keys::{KeyFilter, KeyRow, KeyStatus, decode_secrets, encode_secrets};
+pub use location::{BadLocation, Location};
+pub use projects::{EnvironmentRow, ProjectRow};
+pub use store::Store;
+pub use tokens::TokenRow;
+pub use usage::{
+    Batch, Collected, DAY, HOUR, Group, GroupBy, Position, Totals, UsageFilter, UsageLine, UsageQuery,
+};
+pub use vault::{KeyringRow, RecoveryRow};
+pub use write::{Change, Committed, Write};

@@ -1,0 +1,194 @@
+//! Looking after the database: damage, statements that do not fit the tables, and the columns there are.
+
+use crate::{Error, Store, audit, credentials, health::Condition, jobs, keys, meta, objects, pool::Pool, projects};
+use crate::{tokens, usage, vault, write};
+use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr as _};
+use std::{fs, path::Path};
+
+/// Files up to this size, in bytes, are checked whole at each start; of larger ones only the tables that grant power
+/// are, and the daily job does the rest. Reading this much takes about a second.
+const WHOLE: u64 = 512 << 20;
+const QUICK: &str = "pragma quick_check(20)";
+const FULL: &str = "pragma integrity_check(20)";
+const FOREIGN: &str = "select count(*) from pragma_foreign_key_check";
+/// Each of these reads one table that grants power, from its first page to its last.
+const QUICK_TABLES: &[&str] = &[
+    "pragma quick_check(meta)",
+    "pragma quick_check(projects)",
+    "pragma quick_check(environments)",
+    "pragma quick_check(credentials)",
+    "pragma quick_check(credential_versions)",
+    "pragma quick_check(keys)",
+    "pragma quick_check(tokens)",
+    "pragma quick_check(keyring)",
+    "pragma quick_check(audit)",
+];
+
+/// A column of a table: what both databases must agree on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Column {
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub name: String,
+    /// Its kind, in the store's own words: `integer`, `text`, `bytes`.
+    pub kind: &'static str,
+    /// Whether it may be null.
+    pub nullable: bool,
+}
+
+/// All statements by the name of the file that holds them.
+fn statements() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let families: [(&'static str, &'static [(&'static str, &'static str)]); 13] = [
+        ("audit", audit::ALL),
+        ("credentials", credentials::ALL),
+        ("jobs", jobs::ALL),
+        ("keys", keys::ALL),
+        ("meta", meta::ALL),
+        ("objects", objects::ALL),
+        ("projects", projects::ALL),
+        ("tokens", tokens::ALL),
+        ("usage::collect", usage::ALL_COLLECT),
+        ("usage::raw", usage::ALL_RAW),
+        ("usage::series", usage::ALL_SERIES),
+        ("vault", vault::ALL),
+        ("write", write::ALL),
+    ];
+    families.into_iter().flat_map(|(family, all)| all.iter().map(move |(name, sql)| (family, *name, *sql)))
+}
+
+/// Checks a SQLite file as it is opened, before anything is written to it. Answers what is wrong.
+pub(crate) async fn at_start(store: &Store, path: &Path) -> Result<Vec<String>, Error> {
+    let Pool::Lite(pool) = store.writer() else { return Ok(Vec::new()) };
+    let size = fs::metadata(path).map_or(0, |about| about.len());
+    if size <= WHOLE {
+        return problems(pool, QUICK).await;
+    }
+    let mut found = Vec::new();
+    for check in QUICK_TABLES {
+        found.extend(problems(pool, check).await?);
+    }
+    Ok(found)
+}
+
+/// Runs one of SQLite's checks. Damage that keeps even the check from running is a finding, not a failure.
+async fn problems(pool: &sqlx::SqlitePool, check: &'static str) -> Result<Vec<String>, Error> {
+    match sqlx::query_scalar::<_, String>(check).fetch_all(pool).await {
+        Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
+        Err(error) => match Error::sort(error, "the integrity check") {
+            Error::Corrupt { detail } => Ok(vec![detail]),
+            error => Err(error),
+        },
+    }
+}
+
+impl Store {
+    /// Reads the whole database and looks for damage. What is found is answered, and on SQLite stops all writes.
+    /// Takes seconds per gigabyte; calls go on meanwhile.
+    ///
+    /// # Errors
+    /// The database's, when the check itself cannot run.
+    pub async fn integrity_check(&self) -> Result<Vec<String>, Error> {
+        let mut found = match self.readers() {
+            Pool::Lite(pool) => problems(pool, FULL).await?,
+            Pool::Pg(_) => self.unreadable_tables().await?,
+        };
+        if let Pool::Lite(pool) = self.readers() {
+            let loose: i64 = sqlx::query_scalar(FOREIGN)
+                .fetch_one(pool)
+                .await
+                .map_err(|error| self.failed(error, "the integrity check"))?;
+            if loose > 0 {
+                found.push(format!("{loose} rows name records that do not exist"));
+            }
+        }
+        if !found.is_empty() {
+            note(self.condition(), &found);
+        }
+        Ok(found)
+    }
+
+    /// PostgreSQL checks each page as it reads it: reading every row of every table finds what is damaged.
+    async fn unreadable_tables(&self) -> Result<Vec<String>, Error> {
+        let Pool::Pg(pool) = self.readers() else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for table in self.tables().await? {
+            // INVARIANT: table names come from the catalogue of our own schema and are quoted.
+            let sql = format!("select count(t.*::text) from \"{}\" t", table.replace('"', "\"\""));
+            let read: Result<i64, _> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await;
+            match read.map_err(|error| Error::sort(error, "the integrity check")) {
+                Ok(_) => {}
+                Err(Error::Corrupt { detail }) => found.push(format!("table {table}: {detail}")),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn tables(&self) -> Result<Vec<String>, Error> {
+        let mut tables: Vec<String> = self.columns().await?.into_iter().map(|column| column.table).collect();
+        tables.dedup();
+        Ok(tables)
+    }
+
+    /// Prepares every statement of this room: a statement that does not fit the tables is named. Answers how many
+    /// there are.
+    ///
+    /// # Errors
+    /// [`Error::BadRow`] naming the statement.
+    pub async fn check_statements(&self) -> Result<usize, Error> {
+        let mut count = 0;
+        for (family, name, sql) in statements() {
+            let fits = on!(self.readers(), pool => pool.prepare(sql.into_sql_str()).await.map(drop));
+            fits.map_err(|error| Error::BadRow { detail: format!("statement {family}::{name}: {error}") })?;
+            count += 1;
+        }
+        for by in usage::GroupBy::ALL {
+            let sql = AssertSqlSafe(usage::statement(by)).into_sql_str();
+            let fits = on!(self.readers(), pool => pool.prepare(sql).await.map(drop));
+            fits.map_err(|error| Error::BadRow { detail: format!("usage by {by:?}: {error}") })?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// All columns of all tables of the migrations (day tables left out), sorted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn columns(&self) -> Result<Vec<Column>, Error> {
+        const LITE: &str = "select m.name, p.name, lower(p.type), case when p.\"notnull\" = 0 and p.pk = 0 then 1 else 0 end
+            from sqlite_master m join pragma_table_info(m.name) p
+            where m.type = 'table' and m.name not like 'usage_raw_%' and m.name not like 'sqlite_%'
+            and m.name <> '_sqlx_migrations'";
+        const PG: &str = "select table_name::text, column_name::text, data_type::text,
+            case when is_nullable = 'YES' then 1::bigint else 0::bigint end
+            from information_schema.columns
+            where table_schema = current_schema() and table_name not like 'usage_raw_%'
+            and table_name <> '_sqlx_migrations'";
+        let rows: Result<Vec<(String, String, String, i64)>, _> = match self.readers() {
+            Pool::Lite(pool) => sqlx::query_as(LITE).fetch_all(pool).await,
+            Pool::Pg(pool) => sqlx::query_as(PG).fetch_all(pool).await,
+        };
+        let rows = rows.map_err(|error| self.failed(error, "the columns"))?;
+        let mut columns: Vec<Column> = rows
+            .into_iter()
+            .map(|(table, name, kind, nullable)| Column { table, name, kind: kind_of(&kind), nullable: nullable != 0 })
+            .collect();
+        columns.sort();
+        Ok(columns)
+    }
+}
+
+fn note(condition: &Condition, found: &[String]) {
+    condition.note(&Error::Corrupt { detail: found.join("; ") });
+}
+
+fn kind_of(declared: &str) -> &'static str {
+    match declared {
+        "bigint" | "integer" => "integer",
+        "text" => "text",
+        "blob" | "bytea" | "uuid" => "bytes",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,157 @@
+//! What can go wrong in the store, sorted by what the caller does about it. Never carries stored values.
+
+use sqlx::error::{DatabaseError, ErrorKind};
+use std::io;
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database file or its pages are damaged. Nothing is written any more.
+    #[error("the database is damaged ({detail}): nothing is written any more; stop Keyward and restore a backup")]
+    Corrupt {
+        /// What the database said.
+        detail: String,
+    },
+    /// There is no room. Nothing accepted was lost; writing works again once there is room.
+    #[error("the disk is full: nothing new is accepted until there is room; nothing that was accepted is lost")]
+    DiskFull,
+    /// A name or number that must be unique exists already.
+    #[error("{what} is taken already")]
+    Taken {
+        /// What, such as `project name`.
+        what: &'static str,
+    },
+    /// The row was changed since it was read (its row version moved on), or it is gone.
+    #[error("{what} was changed meanwhile: read it again and repeat the change")]
+    Stale {
+        /// Which kind of row.
+        what: &'static str,
+    },
+    /// The row names another one that does not exist.
+    #[error("{what} names a record that does not exist")]
+    Dangling {
+        /// Which kind of row.
+        what: &'static str,
+    },
+    /// A commit without audit entries.
+    #[error("a write without an audit entry is refused")]
+    Unaudited,
+    /// A statement of this write failed before, so it can only be dropped.
+    #[error("an earlier statement of this write failed: it can only be dropped")]
+    Broken,
+    /// The database was last opened by a newer version.
+    #[error(
+        "the database has migration {found}, this version of Keyward knows {known}: run the newer version, \
+         or restore a backup from before the upgrade"
+    )]
+    Newer {
+        /// The database's last migration.
+        found: i64,
+        /// The last one known here.
+        known: i64,
+    },
+    /// A migration failed, or a migration that was applied differs from the one built in.
+    #[error("migration {number} does not fit this database")]
+    Migration {
+        /// Its number; 0 when it is not about a single one.
+        number: i64,
+        /// The database's words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A stored value has a form that this version does not know.
+    #[error("a stored value cannot be read: {detail}")]
+    BadRow {
+        /// Where, without the value.
+        detail: String,
+    },
+    /// A restore into a store that holds something.
+    #[error("the store is not empty: restore only into a fresh one (table {table} has rows)")]
+    NotEmpty {
+        /// The first table with rows.
+        table: &'static str,
+    },
+    /// A backup that cannot be restored.
+    #[error("the backup cannot be restored: {detail}")]
+    BadBackup {
+        /// Why.
+        detail: String,
+    },
+    /// Reading or writing a backup, or making the database file, failed.
+    #[error("input or output failed")]
+    Io(#[from] io::Error),
+    /// The database does not answer, is locked by somebody else, or was shut down. Trying again may help.
+    #[error("the database does not answer")]
+    Unreachable {
+        /// The driver's words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Anything else the database says.
+    #[error("the database refused a statement")]
+    Database {
+        /// The driver's words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// SQLite primary result codes (the low byte of the extended code).
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_LOCKED: u32 = 6;
+const SQLITE_CORRUPT: u32 = 11;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_NOTADB: u32 = 26;
+/// SQLite's code for "the shared-memory file could not grow", which a full disk causes.
+const SQLITE_IOERR_SHMSIZE: u32 = 4874;
+
+impl Error {
+    /// Sorts a driver's error. `what` names the row or statement for people.
+    pub(crate) fn sort(error: sqlx::Error, what: &'static str) -> Self {
+        match error {
+            sqlx::Error::Database(inner) => Self::sort_database(inner, what),
+            sqlx::Error::Io(inner) if is_full(&inner) => Self::DiskFull,
+            error @ (sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed) => Self::Unreachable { source: Box::new(error) },
+            sqlx::Error::ColumnDecode { index, source } => {
+                Self::BadRow { detail: format!("{what}, column {index}: {source}") }
+            }
+            sqlx::Error::Decode(source) => Self::BadRow { detail: format!("{what}: {source}") },
+            error => Self::Database { source: Box::new(error) },
+        }
+    }
+
+    fn sort_database(error: Box<dyn DatabaseError>, what: &'static str) -> Self {
+        match error.kind() {
+            ErrorKind::UniqueViolation => return Self::Taken { what },
+            ErrorKind::ForeignKeyViolation => return Self::Dangling { what },
+            _ => {}
+        }
+        let code = error.code().unwrap_or_default().into_owned();
+        if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+            let extended: u32 = code.parse().unwrap_or(0);
+            return match extended & 0xff {
+                SQLITE_CORRUPT | SQLITE_NOTADB => Self::Corrupt { detail: error.message().to_owned() },
+                SQLITE_FULL => Self::DiskFull,
+                _ if extended == SQLITE_IOERR_SHMSIZE => Self::DiskFull,
+                SQLITE_BUSY | SQLITE_LOCKED => Self::Unreachable { source: Box::new(sqlx::Error::Database(error)) },
+                _ => Self::Database { source: Box::new(sqlx::Error::Database(error)) },
+            };
+        }
+        match code.as_str() {
+            "53100" => Self::DiskFull,
+            "XX001" | "XX002" => Self::Corrupt { detail: error.message().to_owned() },
+            code if code.starts_with("08") || code.starts_with("57P") || code == "53300" => {
+                Self::Unreachable { source: Box::new(sqlx::Error::Database(error)) }
+            }
+            _ => Self::Database { source: Box::new(sqlx::Error::Database(error)) },
+        }
+    }
+}
+
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

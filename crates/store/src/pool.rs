@@ -1,0 +1,134 @@
+//! Opening either database. SQLite: one connection that writes, some that read. PostgreSQL: one pool for both.
+
+use crate::Error;
+use sqlx::{
+    ConnectOptions, Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{fs, path::Path, str::FromStr, time::Duration};
+
+/// Connections to whichever database is open.
+#[derive(Debug, Clone)]
+pub(crate) enum Pool {
+    Lite(SqlitePool),
+    Pg(PgPool),
+}
+
+/// An open transaction.
+pub(crate) enum Open {
+    Lite(Transaction<'static, Sqlite>),
+    Pg(Transaction<'static, Postgres>),
+}
+
+impl Open {
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Lite(tx) => tx.commit().await,
+            Self::Pg(tx) => tx.commit().await,
+        }
+    }
+}
+
+impl Pool {
+    /// Begins a transaction that may write. On SQLite it holds the write lock from the start: a transaction that only
+    /// asks for it later fails at once when somebody else wrote in between.
+    pub(crate) async fn begin(&self) -> Result<Open, sqlx::Error> {
+        match self {
+            Self::Lite(pool) => Ok(Open::Lite(pool.begin_with("begin immediate").await?)),
+            Self::Pg(pool) => Ok(Open::Pg(pool.begin().await?)),
+        }
+    }
+
+    /// Begins a transaction that reads one consistent picture.
+    pub(crate) async fn begin_picture(&self) -> Result<Open, sqlx::Error> {
+        match self {
+            Self::Lite(pool) => Ok(Open::Lite(pool.begin().await?)),
+            Self::Pg(pool) => {
+                Ok(Open::Pg(pool.begin_with("begin isolation level repeatable read, read only").await?))
+            }
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        on!(self, pool => pool.close().await);
+    }
+}
+
+const BUSY: Duration = Duration::from_secs(5);
+const ACQUIRE: Duration = Duration::from_secs(30);
+const READERS: u32 = 4;
+const PG_CONNECTIONS: u32 = 8;
+/// Rows that a reading connection may run ahead: fewer hand-overs between its thread and ours.
+const ROWS_AHEAD: usize = 512;
+const WAL_LIMIT: &str = "67108864";
+
+/// Opens a SQLite file: the writer, then the readers.
+pub(crate) async fn open_file(path: &Path) -> Result<(Pool, Pool), Error> {
+    create_private(path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .pragma("journal_size_limit", WAL_LIMIT)
+        .statement_cache_capacity(256)
+        .row_buffer_size(ROWS_AHEAD)
+        .disable_statement_logging();
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(ACQUIRE)
+        .after_release(|connection, _| {
+            // SQLite ends a transaction by itself when the disk is full; the driver does not notice and would count
+            // one level too many for ever. Such a connection is closed.
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
+        .connect_with(options.clone())
+        .await
+        .map_err(|error| Error::sort(error, "the database file"))?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(ACQUIRE)
+        .connect_lazy_with(options.pragma("query_only", "on"));
+    Ok((Pool::Lite(readers), Pool::Lite(writer)))
+}
+
+/// Makes the file before SQLite does, so that nobody else can read it; SQLite gives its side files the same mode.
+fn create_private(path: &Path) -> Result<(), Error> {
+    let mut options = fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::Io(error)),
+    }
+}
+
+/// Connects to PostgreSQL.
+pub(crate) async fn open_postgres(url: &str) -> Result<Pool, Error> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|error| Error::sort(error, "the database address"))?
+        .application_name("keyward")
+        .statement_cache_capacity(256)
+        .disable_statement_logging();
+    PgPoolOptions::new()
+        .max_connections(PG_CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .connect_with(options)
+        .await
+        .map(Pool::Pg)
+        .map_err(|error| Error::sort(error, "the database"))
+}

@@ -1,0 +1,83 @@
+//! Usage: events come in through `collect`, exactly once; raw rows go to one table per UTC day; rollups by hour and day
+//! answer every question but "show me the single calls".
+
+mod collect;
+mod day;
+mod query;
+mod raw;
+mod rollup;
+mod series;
+
+pub(crate) use collect::ALL as ALL_COLLECT;
+pub(crate) use query::statement;
+pub(crate) use raw::ALL as ALL_RAW;
+pub(crate) use series::{ALL as ALL_SERIES, SeriesCache};
+
+pub use collect::{Batch, Collected, Position};
+pub use query::{Group, GroupBy, UsageFilter, UsageLine, UsageQuery};
+pub use rollup::Totals;
+
+/// An hour in milliseconds.
+pub const HOUR: i64 = 3_600_000;
+/// A day in milliseconds.
+pub const DAY: i64 = 24 * HOUR;
+
+/// How many rows a statement carries at most. More rows save little and make the statement's text long.
+const ROWS: usize = 64;
+
+/// Cuts rows into pieces of `most` (a power of two), then of ever smaller powers of two, so that there are few
+/// different statements to prepare whatever the number of rows.
+fn chunks<T>(rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+    let mut rest = rows;
+    let mut size = most;
+    std::iter::from_fn(move || {
+        while size > rest.len() && size > 1 {
+            size /= 2;
+        }
+        let (chunk, after) = rest.split_at_checked(size)?;
+        rest = after;
+        Some(chunk)
+    })
+}
+
+/// `(?, ?), (?, ?)`: for SQLite, where a numbered parameter costs a search through all of them.
+fn question_marks(rows: usize, columns: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    vec![row; rows].join(",")
+}
+
+/// `($1, $2), ($3, $4)`: for PostgreSQL.
+fn numbered(rows: usize, columns: usize) -> String {
+    let mut text = String::with_capacity(rows * columns * 6);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "($" } else { ",($" });
+        for column in 0..columns {
+            if column > 0 {
+                text.push_str(",$");
+            }
+            text.push_str(&(row * columns + column + 1).to_string());
+        }
+        text.push(')');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_everything_in_order_with_few_sizes() {
+        let rows: Vec<u32> = (0..205).collect();
+        let cut: Vec<&[u32]> = chunks(&rows, 64).collect();
+        assert_eq!(cut.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [64, 64, 64, 8, 4, 1]);
+        assert_eq!(cut.concat(), rows);
+        assert_eq!(chunks::<u32>(&[], 64).count(), 0);
+    }
+
+    #[test]
+    fn placeholders_for_both() {
+        assert_eq!(question_marks(2, 3), "(?,?,?),(?,?,?)");
+        assert_eq!(numbered(2, 3), "($1,$2,$3),($4,$5,$6)");
+    }
+}

@@ -1,0 +1,378 @@
+//! Raw rows: one call each, in the table of its UTC day. Complete, and as small as they can be: dimensions are in the
+//! series, what is nearly always absent is null.
+
+use super::{day::Day, series::Learned};
+use crate::{Error, Store, Write, pool::Open, sql::{clean, stored}};
+use keyward_domain::{
+    CredentialId, KeyId, Millis, Money, ProjectId, RequestId,
+    usage::{Buckets, CostBasis, Outcome, Units, Usage, UsageEvent},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{Arguments as _, AssertSqlSafe, Row as _};
+use std::collections::HashSet;
+use uuid::Uuid;
+
+statements! {
+    NOTE_DAY = "insert into usage_days (day) values ($1) on conflict (day) do nothing";
+    DAYS = "select day from usage_days order by day desc";
+    FORGET_DAYS = "delete from usage_days where day < $1 returning day";
+}
+
+/// Keeps nodes from making the same day table at once, which PostgreSQL answers with an error; ends with the
+/// transaction. The number is an arbitrary constant.
+const LOCK_TABLES: &str = "select pg_advisory_xact_lock(7525017803302)";
+
+/// The columns of a day table, in order; backups name them too.
+pub(crate) const COLUMNS: &[&str] = &[
+    "id", "at", "series", "input", "cache_read", "cache_write", "cache_write_long", "output", "reasoning", "cost",
+    "basis", "price_version", "status", "outcome", "first_byte_us", "total_us", "client", "user_agent", "secret_slot",
+    "upstream_id", "answered", "tier", "extra",
+];
+
+/// Basis and outcome are numbers in the order of [`BASES`] and [`OUTCOMES`]; `answered` is the model that answered,
+/// empty when it is the one asked for; `extra` is JSON.
+const BODY: &str = "at bigint not null, series bigint not null,
+    input bigint not null, cache_read bigint not null, cache_write bigint not null, cache_write_long bigint not null,
+    output bigint not null, reasoning bigint not null, cost bigint not null, basis bigint not null,
+    price_version text not null, status bigint not null, outcome bigint not null, first_byte_us bigint not null,
+    total_us bigint not null, client text not null, user_agent text not null, secret_slot bigint not null,
+    upstream_id text not null, answered text, tier text, extra text";
+
+/// INVARIANT: the order is stored; add at the end only.
+const BASES: [CostBasis; 5] =
+    [CostBasis::Priced, CostBasis::Provider, CostBasis::Estimated, CostBasis::Free, CostBasis::Unpriced];
+/// INVARIANT: the order is stored; add at the end only.
+const OUTCOMES: [Outcome; 5] =
+    [Outcome::Completed, Outcome::ProviderError, Outcome::ClientGone, Outcome::UpstreamLost, Outcome::Cut];
+
+/// What few calls have. Left out when it is nothing.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Extra {
+    #[serde(skip_serializing_if = "is_zero")]
+    audio_input: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    audio_output: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    image_input: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    image_output: u64,
+    #[serde(skip_serializing_if = "is_no_units")]
+    units: Units,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_cost: Option<Money>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_no_units(units: &Units) -> bool {
+    *units == Units::default()
+}
+
+impl Extra {
+    fn of(usage: &Usage) -> Option<String> {
+        let Buckets { audio_input, audio_output, image_input, image_output, .. } = usage.buckets;
+        let extra = Self {
+            audio_input,
+            audio_output,
+            image_input,
+            image_output,
+            units: usage.units,
+            provider_cost: usage.provider_cost,
+        };
+        if extra == Self::default() { None } else { serde_json::to_string(&extra).ok() }
+    }
+}
+
+/// Makes sure that a day has its table.
+pub(crate) async fn ensure(store: &Store, open: &mut Open, day: Day, learned: &mut Learned) -> Result<(), Error> {
+    if store.cache().knows_day(day) {
+        return Ok(());
+    }
+    let table = day.table();
+    // INVARIANT: only the eight digits of the day vary.
+    let index = format!("create index if not exists {table}_series on {table} (series, id)");
+    let done: Result<(), sqlx::Error> = match open {
+        Open::Lite(tx) => {
+            let make = format!("create table if not exists {table} (id blob primary key not null, {BODY}) without rowid");
+            async {
+                sqlx::query(NOTE_DAY).bind(day.begins()).execute(&mut **tx).await?;
+                sqlx::query(AssertSqlSafe(make)).execute(&mut **tx).await?;
+                sqlx::query(AssertSqlSafe(index)).execute(&mut **tx).await?;
+                Ok(())
+            }
+            .await
+        }
+        Open::Pg(tx) => {
+            let make = format!("create table if not exists {table} (id uuid primary key not null, {BODY})");
+            async {
+                sqlx::query(LOCK_TABLES).execute(&mut **tx).await?;
+                sqlx::query(NOTE_DAY).bind(day.begins()).execute(&mut **tx).await?;
+                sqlx::query(AssertSqlSafe(make)).execute(&mut **tx).await?;
+                sqlx::query(AssertSqlSafe(index)).execute(&mut **tx).await?;
+                Ok(())
+            }
+            .await
+        }
+    };
+    done.map_err(|error| store.failed(error, "a usage table"))?;
+    learned.day(day);
+    Ok(())
+}
+
+macro_rules! add {
+    ($arguments:ident, $($value:expr),*) => {
+        { $($arguments.add($value).map_err(sqlx::Error::Encode)?;)* }
+    };
+}
+
+/// The columns of one event, added to the arguments of a statement.
+macro_rules! add_event {
+    ($arguments:expr, $event:expr, $series:expr) => {{
+        let (event, usage): (&UsageEvent, &Usage) = ($event, &$event.usage);
+        let buckets = &usage.buckets;
+        // Nearly every provider answers with the model that was asked for: that is stored as nothing at all.
+        let answered = usage.model.as_deref().map(|model| if *model == *event.model { "" } else { model });
+        let arguments = &mut $arguments;
+        add!(
+            arguments,
+            event.id.uuid(),
+            event.at,
+            $series,
+            stored(buckets.input),
+            stored(buckets.cache_read),
+            stored(buckets.cache_write),
+            stored(buckets.cache_write_long),
+            stored(buckets.output),
+            stored(buckets.reasoning),
+            event.cost.nano(),
+            place(&BASES, &event.basis),
+            clean(&event.price_version),
+            i64::from(event.status),
+            place(&OUTCOMES, &event.outcome),
+            stored(event.first_byte_us),
+            stored(event.total_us),
+            event.client.to_string(),
+            clean(&event.user_agent),
+            i64::from(event.secret_slot),
+            clean(&event.upstream_id),
+            answered.map(clean),
+            usage.tier.as_deref().map(clean),
+            Extra::of(usage)
+        );
+    }};
+}
+
+/// Stores events of one day. Answers how many were new.
+pub(crate) async fn insert(open: &mut Open, day: Day, events: &[(&UsageEvent, i64)]) -> Result<u64, sqlx::Error> {
+    let (head, tail) = texts(day);
+    let mut inserted = 0;
+    for chunk in super::chunks(events, super::ROWS) {
+        let rows = match open {
+            Open::Lite(tx) => {
+                let mut arguments = sqlx::sqlite::SqliteArguments::default();
+                arguments.reserve(chunk.len() * COLUMNS.len(), 0);
+                for (event, series) in chunk {
+                    add_event!(arguments, event, *series);
+                }
+                let sql = format!("{head}{}{tail}", super::question_marks(chunk.len(), COLUMNS.len()));
+                sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut **tx).await?.rows_affected()
+            }
+            Open::Pg(tx) => {
+                let mut arguments = sqlx::postgres::PgArguments::default();
+                arguments.reserve(chunk.len() * COLUMNS.len(), 0);
+                for (event, series) in chunk {
+                    add_event!(arguments, event, *series);
+                }
+                let sql = format!("{head}{}{tail}", super::numbered(chunk.len(), COLUMNS.len()));
+                sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut **tx).await?.rows_affected()
+            }
+        };
+        inserted += rows;
+    }
+    Ok(inserted)
+}
+
+/// Stores events of one day one by one and answers which were new: the slow way, for when some are known already.
+pub(crate) async fn insert_new(
+    open: &mut Open,
+    day: Day,
+    events: &[(&UsageEvent, i64)],
+) -> Result<HashSet<RequestId>, sqlx::Error> {
+    let mut new = HashSet::new();
+    for one in events {
+        if insert(open, day, std::slice::from_ref(one)).await? > 0 {
+            new.insert(one.0.id);
+        }
+    }
+    Ok(new)
+}
+
+fn texts(day: Day) -> (String, &'static str) {
+    // INVARIANT: only the eight digits of the day vary.
+    let head = format!("insert into {} ({}) values ", day.table(), COLUMNS.join(", "));
+    (head, " on conflict (id) do nothing")
+}
+
+fn place<T: PartialEq>(list: &[T], value: &T) -> i64 {
+    list.iter().zip(0..).find(|(one, _)| *one == value).map_or(-1, |(_, index)| index)
+}
+
+fn at_place<T: Copy>(list: &[T], index: i64) -> Option<T> {
+    usize::try_from(index).ok().and_then(|index| list.get(index)).copied()
+}
+
+struct RawRow {
+    event: UsageEvent,
+}
+
+macro_rules! raw_from_row {
+    ($row:ty) => {
+        impl sqlx::FromRow<'_, $row> for RawRow {
+            fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
+                let unknown = |field: &'static str| sqlx::Error::Decode(format!("unknown form of {field}").into());
+                let tokens = |index: usize| row.try_get::<i64, _>(index).map(|tokens| u64::try_from(tokens).unwrap_or(0));
+                let text = |index: usize| row.try_get::<String, _>(index).map(String::into_boxed_str);
+                let maybe = |index: usize| {
+                    row.try_get::<Option<String>, _>(index).map(|text| text.map(String::into_boxed_str))
+                };
+                let extra: Extra = match row.try_get::<Option<&str>, _>(22)? {
+                    None => Extra::default(),
+                    Some(json) => serde_json::from_str(json).map_err(|_| unknown("extra"))?,
+                };
+                let model = text(27)?;
+                let answered = maybe(20)?.map(|answered| if answered.is_empty() { model.clone() } else { answered });
+                let buckets = Buckets {
+                    input: tokens(3)?,
+                    cache_read: tokens(4)?,
+                    cache_write: tokens(5)?,
+                    cache_write_long: tokens(6)?,
+                    output: tokens(7)?,
+                    reasoning: tokens(8)?,
+                    audio_input: extra.audio_input,
+                    audio_output: extra.audio_output,
+                    image_input: extra.image_input,
+                    image_output: extra.image_output,
+                };
+                let event = UsageEvent {
+                    id: RequestId::from_uuid(row.try_get(0)?),
+                    at: row.try_get(1)?,
+                    cost: Money::from_nano(row.try_get(9)?),
+                    basis: at_place(&BASES, row.try_get(10)?).ok_or_else(|| unknown("basis"))?,
+                    price_version: text(11)?,
+                    status: u16::try_from(row.try_get::<i64, _>(12)?).map_err(|_| unknown("status"))?,
+                    outcome: at_place(&OUTCOMES, row.try_get(13)?).ok_or_else(|| unknown("outcome"))?,
+                    first_byte_us: tokens(14)?,
+                    total_us: tokens(15)?,
+                    client: row.try_get::<&str, _>(16)?.parse().map_err(|_| unknown("client"))?,
+                    user_agent: text(17)?,
+                    secret_slot: u8::try_from(row.try_get::<i64, _>(18)?).map_err(|_| unknown("secret_slot"))?,
+                    upstream_id: text(19)?,
+                    usage: Usage {
+                        buckets,
+                        units: extra.units,
+                        provider_cost: extra.provider_cost,
+                        tier: maybe(21)?,
+                        model: answered,
+                    },
+                    project: ProjectId::from_uuid(row.try_get(23)?),
+                    environment: row.try_get::<&str, _>(24)?.parse().map_err(|_| unknown("environment"))?,
+                    key: KeyId::from_uuid(row.try_get(25)?),
+                    provider: text(26)?,
+                    model,
+                    operation: text(28)?,
+                    credential: CredentialId::from_uuid(row.try_get(29)?),
+                };
+                Ok(Self { event })
+            }
+        }
+    };
+}
+raw_from_row!(sqlx::sqlite::SqliteRow);
+raw_from_row!(sqlx::postgres::PgRow);
+
+row! {
+    struct DayRow { day: Millis, }
+}
+
+impl Store {
+    /// The days (their midnights) whose single calls are still stored, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn usage_days(&self) -> Result<Vec<Millis>, Error> {
+        let days = read!(self, fetch_all, DayRow, "the usage days", DAYS)?;
+        Ok(days.into_iter().map(|row| row.day).collect())
+    }
+
+    /// Single calls of a key, newest first, before a given one. Reads raw rows: for people, never for a call's path.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn calls_of_key(
+        &self,
+        key: KeyId,
+        before: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<UsageEvent>, Error> {
+        let mut calls = Vec::new();
+        let before = before.map_or(Uuid::max(), RequestId::uuid);
+        for day in self.usage_days().await? {
+            let wanted = i64::from(limit) - i64::try_from(calls.len()).unwrap_or(i64::MAX);
+            if wanted <= 0 {
+                break;
+            }
+            let rows = self.calls_on(Day::of(day), key, before, wanted).await?;
+            calls.extend(rows.into_iter().map(|row| row.event));
+        }
+        Ok(calls)
+    }
+
+    async fn calls_on(&self, day: Day, key: KeyId, before: Uuid, limit: i64) -> Result<Vec<RawRow>, Error> {
+        let columns: Vec<String> = COLUMNS.iter().map(|column| format!("r.{column}")).collect();
+        // INVARIANT: only the eight digits of the day vary.
+        let sql = format!(
+            "select {}, s.project_id, s.environment, s.key_id, s.provider, s.model, s.operation, s.credential_id
+             from {} r join usage_series s on s.id = r.series
+             where s.key_id = $1 and r.id < $2 order by r.id desc limit $3",
+            columns.join(", "),
+            day.table()
+        );
+        let rows = on!(self.readers(), pool => sqlx::query_as::<_, RawRow>(AssertSqlSafe(sql))
+            .bind(key.uuid()).bind(before).bind(limit).fetch_all(pool).await);
+        rows.map_err(|error| self.failed(error, "the calls of a key"))
+    }
+
+    pub(crate) fn cache(&self) -> std::sync::MutexGuard<'_, super::SeriesCache> {
+        self.series().lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Write {
+    /// Drops the single calls of all days that ended before a moment; their totals stay. Answers the days dropped.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn drop_usage_days(&mut self, before: Millis) -> Result<Vec<Millis>, Error> {
+        let before = Day::of(before).begins();
+        let days = match self.open()? {
+            Open::Lite(tx) => sqlx::query_as::<_, DayRow>(FORGET_DAYS).bind(before).fetch_all(&mut **tx).await,
+            Open::Pg(tx) => sqlx::query_as::<_, DayRow>(FORGET_DAYS).bind(before).fetch_all(&mut **tx).await,
+        };
+        let days: Vec<Millis> = self.settled(days, "the usage days")?.into_iter().map(|row| row.day).collect();
+        for day in &days {
+            // INVARIANT: only the eight digits of the day vary.
+            let sql = AssertSqlSafe(format!("drop table if exists {}", Day::of(*day).table()));
+            let done = match self.open()? {
+                Open::Lite(tx) => sqlx::query(sql).execute(&mut **tx).await.map(drop),
+                Open::Pg(tx) => sqlx::query(sql).execute(&mut **tx).await.map(drop),
+            };
+            self.settled(done, "a usage table")?;
+        }
+        self.store().cache().clear();
+        Ok(days)
+    }
+}
