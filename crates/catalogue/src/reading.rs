@@ -130,7 +130,7 @@ fn counted(shape: &UsageShape, report: &Value) -> BTreeMap<Counter, Thousandths>
         for holder in JsonPath::parse(root).map(|path| path.values(report)).unwrap_or_default() {
             for (counter, paths) in &shape.counters {
                 if let Some(amount) = paths.iter().find_map(|path| amount(path, holder)) {
-                    found.insert(*counter, amount);
+                    found.entry(*counter).or_insert(amount);
                 }
             }
         }

@@ -5,23 +5,29 @@ use regex_syntax::{
     hir::{Class, Hir, HirKind},
 };
 
+/// How many parts of a pattern are walked at most: nested repetitions must not run away.
+const MOST_STEPS: u32 = 20_000;
+
 /// A text that fits a pattern. The same seed gives the same text. `None` when the pattern is not one that can be
-/// sampled (look-arounds, classes outside ASCII) or does not parse.
+/// sampled (look-arounds, classes outside ASCII, repetitions within repetitions without end) or does not parse.
 #[must_use]
 pub fn text(pattern: &str, seed: u64) -> Option<String> {
     let hir = ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).ok()?;
     let mut out = Vec::new();
-    write(&hir, &mut Dice(seed.wrapping_mul(2).wrapping_add(1)), &mut out)?;
+    write(&hir, &mut Dice { state: seed.wrapping_mul(2).wrapping_add(1), steps: MOST_STEPS }, &mut out)?;
     String::from_utf8(out).ok()
 }
 
 /// A small generator of numbers (SplitMix64): good enough to vary examples, never for real secrets.
-struct Dice(u64);
+struct Dice {
+    state: u64,
+    steps: u32,
+}
 
 impl Dice {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let end = end.max(1) as u64;
@@ -30,6 +36,7 @@ impl Dice {
 }
 
 fn write(hir: &Hir, dice: &mut Dice, out: &mut Vec<u8>) -> Option<()> {
+    dice.steps = dice.steps.checked_sub(1)?;
     match hir.kind() {
         HirKind::Empty => Some(()),
         HirKind::Literal(literal) => {
@@ -90,5 +97,6 @@ mod tests {
     fn what_cannot_be_sampled_is_said() {
         assert_eq!(text("a(", 0), None);
         assert_eq!(text("^a", 0), None);
+        assert_eq!(text(&format!("{}a{}", "(".repeat(20), "{8})".repeat(20)), 0), None, "it would never end");
     }
 }

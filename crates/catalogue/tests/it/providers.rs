@@ -201,3 +201,42 @@ fn what_belongs_to_somebody_is_guarded() {
         }
     }
 }
+
+#[test]
+fn damaged_files_are_told_about_and_never_bring_the_check_down() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("providers");
+    for name in ["gemini.toml", "bedrock.toml"] {
+        let text = fs::read_to_string(folder.join(name)).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let mut told = 0;
+        for at in (0..lines.len()).step_by(lines.len() / 25) {
+            let cut: String = lines
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| *index != at)
+                .fold(String::new(), |text, (_, line)| text + line + "\n");
+            let half: String = text.chars().take(text.chars().count() * at / lines.len()).collect();
+            for damaged in [cut, half] {
+                let problems = check::text(&damaged);
+                told += problems.len();
+                assert!(problems.iter().all(|problem| problem.line >= 1 && problem.line <= lines.len() + 1));
+            }
+        }
+        assert!(told > 25, "{name}: only {told} problems were told");
+    }
+}
+
+#[test]
+fn the_documentation_has_a_row_for_every_provider() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/providers.md");
+    let page = fs::read_to_string(page).unwrap();
+    for provider in all() {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", provider.id)));
+        let row = row.unwrap_or_else(|| panic!("{} has no row", provider.id));
+        assert!(row.contains(&format!("`{}`", provider.api.root)), "{row} does not name {}", provider.api.root);
+        for sdk in provider.sdks.iter().filter(|sdk| !sdk.base_url_env.is_empty()) {
+            let setting = format!("`{}=…{}`", sdk.base_url_env, sdk.base_path);
+            assert!(row.contains(&setting), "{row} does not name {setting}");
+        }
+    }
+}

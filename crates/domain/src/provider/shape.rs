@@ -58,8 +58,8 @@ pub enum Merge {
 
 /// Where an answer reports its use, and how its counters become disjoint buckets.
 ///
-/// Each counter is looked up under every root that is there: the first of its paths that holds a number (`null` and
-/// text do not count) gives its value. A path through `[]` or `[k=V]` gives the sum over the elements that fit; a path
+/// A counter's value within one report is that of the first root, and under it the first path, that holds a number
+/// (`null` and text do not count). A path through `[]` or `[k=V]` gives the sum over the elements that fit; a path
 /// that *ends* in one gives how many elements fit (`data[]`: images made). An answer that is a JSON array is read as a
 /// sequence of events (Gemini without `alt=sse`). Later reports combine by [`Merge`]. Then, never below zero:
 ///
