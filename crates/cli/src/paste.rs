@@ -1,40 +1,29 @@
 //! A look at what was pasted, by the catalogue's key shapes: is it another provider's key, or one that administers
-//! the whole account? And the mask for words that clap would repeat.
+//! the whole account? And the mask for words that an error would repeat.
 
-use keyward_catalogue::{Catalogue, Shape};
+use keyward_catalogue::Catalogue;
+use keyward_scanner::Shapes;
 
 /// From this length on, a word of letters and digits may be a secret and is not repeated.
 const LONG: usize = 32;
-/// The provider that stands for any endpoint: every shape of key may be right there.
-const ANY: &str = "compatible";
 
 /// What is odd about a secret that is meant for a provider, in words without the secret.
-pub(crate) fn warnings(provider: &str, secret: &str) -> Vec<String> {
-    // A catalogue that does not load cannot warn; the server looks at the key as well.
-    let Ok(catalogue) = Catalogue::embedded() else { return Vec::new() };
-    let fitting: Vec<&Shape> =
-        catalogue.shapes().iter().filter(|shape| shape.is_telling() && shape.is(secret)).collect();
-    let mut warnings = Vec::new();
-    let own = fitting.iter().any(|shape| *shape.provider == *provider);
-    if !own && provider != ANY {
-        let mut others: Vec<&str> = fitting.iter().map(|shape| &*shape.provider).collect();
-        others.sort_unstable();
-        others.dedup();
-        if !others.is_empty() {
-            warnings.push(format!("this looks like a key of {}, not of {provider}", others.join(" or ")));
-        }
-    }
-    let relevant = fitting.iter().filter(|shape| !own || *shape.provider == *provider);
-    if !fitting.is_empty() && relevant.clone().all(|shape| shape.admin) {
-        warnings.push(
-            "this looks like an admin key, which can make and delete keys: traffic needs an ordinary one".to_owned(),
-        );
-    }
-    warnings
+pub(crate) fn warning(provider: &str, secret: &str) -> Option<String> {
+    shapes()?.concern(provider, secret).map(|concern| concern.to_string())
 }
 
-/// The text without words that may be secrets: long runs of letters and digits.
+/// The text without keys, and without long runs of letters and digits, which may be keys of an unknown shape.
 pub(crate) fn masked(text: &str) -> String {
+    let redacted = shapes().map_or_else(|| text.to_owned(), |shapes| shapes.redact(text).into_owned());
+    without_long_words(&redacted)
+}
+
+/// The shapes that came with this program. Without them nobody is warned here; the server looks at the key as well.
+fn shapes() -> Option<Shapes> {
+    Catalogue::embedded().ok().map(|catalogue| Shapes::new(&catalogue))
+}
+
+fn without_long_words(text: &str) -> String {
     let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '=');
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -53,38 +42,32 @@ pub(crate) fn masked(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keyward_catalogue::sample;
 
     /// A key of a shape, made here: nothing in the tree looks like one.
-    fn made(prefix: &str, length: usize) -> String {
-        format!("{prefix}{}", "a1B2c3D4".repeat(length / 8 + 1).get(..length).unwrap_or_default())
+    fn made(provider: &str, shape: &str) -> String {
+        let catalogue = Catalogue::embedded().unwrap();
+        let mut shapes = catalogue.shapes().iter();
+        let shape = shapes.find(|known| &*known.provider == provider && &*known.name == shape).unwrap();
+        sample::text(&shape.pattern, 7).unwrap()
     }
 
     #[test]
-    fn another_providers_key_is_noticed() {
-        let anthropic = format!("{}AA", made("sk-ant-api03-", 93));
-        let said = warnings("openai", &anthropic);
-        assert!(said.iter().any(|warning| warning.contains("anthropic, not of openai")), "{said:?}");
-        assert!(!said.concat().contains(&anthropic));
-        assert_eq!(warnings("anthropic", &anthropic), Vec::<String>::new());
-        assert_eq!(warnings("compatible", &anthropic), Vec::<String>::new());
+    fn foreign_and_admin_keys_are_noticed_and_right_ones_are_not() {
+        let key = made("openai", "project");
+        let said = warning("anthropic", &key).unwrap();
+        assert!(said.contains("openai") && !said.contains(&key), "{said}");
+        assert_eq!(warning("openai", &key), None);
+        assert!(warning("openai", &made("openai", "admin")).unwrap().contains("admin key"));
+        assert_eq!(warning("compatible", "anything"), None);
     }
 
     #[test]
-    fn an_admin_key_is_noticed() {
-        let admin = format!("{}AA", made("sk-ant-admin01-", 93));
-        let said = warnings("anthropic", &admin);
-        assert!(said.iter().any(|warning| warning.contains("admin key")), "{said:?}");
-    }
-
-    #[test]
-    fn a_secret_of_no_known_shape_is_let_through() {
-        assert_eq!(warnings("openai", "made-up"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn long_words_are_masked_and_help_is_not() {
-        let key = made("kw_prod_", 51);
-        assert_eq!(masked(&format!("unexpected argument '{key}' found")), "unexpected argument '…' found");
+    fn keys_and_long_words_are_masked_and_help_is_not() {
+        let long = "a1B2c3D4".repeat(8);
+        assert_eq!(masked(&format!("unexpected argument '{long}' found")), "unexpected argument '…' found");
+        let key = made("openai", "project");
+        assert!(!masked(&format!("unexpected argument '{key}' found")).contains(&key));
         let help = "tip: --max-output-tokens is an option\n  keyward key create --project shop";
         assert_eq!(masked(help), help);
     }

@@ -1,9 +1,10 @@
 //! The policy options that keys, projects and environments share, and how a policy is written for people.
 
-use crate::{parse, ui::table};
+use crate::{failure::Failure, parse, ui::table};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use keyward_domain::{glob::Glob, hours::Hours, policy::Policy};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// What may be done, from where, when and how much. What is left out is inherited.
@@ -103,6 +104,17 @@ impl PolicyArgs {
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
+}
+
+/// A policy as the server sent it; none is an empty one.
+///
+/// # Errors
+/// When it says things that this client does not know and would lose.
+pub(crate) fn read(value: Option<&Value>) -> Result<Policy, Failure> {
+    value.map_or_else(|| Ok(Policy::default()), Policy::deserialize).map_err(|error| {
+        Failure::failed(format!("the server's policy is newer than this client: {error}"))
+            .hint("use the client that came with the server")
+    })
 }
 
 /// A policy with changes made to it: `changes` where they say something, else what was there, without the parts that

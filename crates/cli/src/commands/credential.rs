@@ -230,7 +230,7 @@ impl Add {
         // The server is looked for first: nobody should have to paste a key twice.
         let client = app.client()?;
         let secret = self.secret.read(app)?;
-        for warning in paste::warnings(&self.provider, secret::text(&secret)) {
+        if let Some(warning) = paste::warning(&self.provider, secret::text(&secret)) {
             app.context.ui.warn(&warning);
         }
         let body = NewCredential {
@@ -304,7 +304,7 @@ impl Replace {
         let client = app.client()?;
         let before = client.get(Route::new(&["credentials", &self.credential])?).await?;
         let secret = self.secret.read(app)?;
-        for warning in paste::warnings(&table::at(&before, "/provider"), secret::text(&secret)) {
+        if let Some(warning) = paste::warning(&table::at(&before, "/provider"), secret::text(&secret)) {
             app.context.ui.warn(&warning);
         }
         let body = NewVersion { secret: secret::text(&secret), reason: self.reason.reason.as_deref() };

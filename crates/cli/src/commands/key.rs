@@ -21,9 +21,9 @@ pub(crate) enum Key {
     /// Make a virtual key and show it, this once
     #[command(after_help = "\
 Examples:
-  keyward key create --project shop --env production --name web --provider openai --model 'gpt-*' \\
-      --operation chat --cidr 10.0.0.0/8 --expires 30d --rpm 60 --tpm 100000 --concurrency 8 \\
-      --max-output-tokens 4096
+  keyward key create --project shop --env production --name web --provider openai \\
+      --model 'gpt-*' --operation chat --cidr 10.0.0.0/8 --expires 30d --rpm 60 --tpm 100000 \\
+      --concurrency 8 --max-output-tokens 4096
   KEY=$(keyward key create --project shop --env development --name laptop --provider openai)
 
 Standard output gets the key and nothing else, so that it can be piped into another secret store.")]
@@ -177,11 +177,7 @@ impl Key {
                 outcome
             }
             Self::List(list) => {
-                let route = Route::new(&["keys"])?
-                    .query("project", list.project.as_deref())
-                    .query("environment", list.env.map(Environment::name))
-                    .query("status", list.status.as_deref());
-                let keys = client.get(route).await?;
+                let keys = list.all(&client).await?;
                 app.done(&keys, |keys, width| table::table(items(keys), &COLUMNS, "no keys: keyward key create", width))
             }
             Self::Show(named) => {
@@ -222,6 +218,29 @@ const COLUMNS: [table::Column; 8] = [
     plain("ID", "/id"),
 ];
 
+impl List {
+    /// All keys that fit: page after page, as one list.
+    async fn all(&self, client: &Client) -> Result<Value, Failure> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let route = Route::new(&["keys"])?
+                .query("project", self.project.as_deref())
+                .query("environment", self.env.map(Environment::name))
+                .query("status", self.status.as_deref())
+                .query("after", after.as_deref());
+            let page = client.get(route).await?;
+            all.extend(items(&page).iter().cloned());
+            let next = page.get("next_after").and_then(Value::as_str).map(str::to_owned);
+            // A server that names the same place twice would keep us here for ever.
+            if next.is_none() || next == after {
+                return Ok(json!({"items": all}));
+            }
+            after = next;
+        }
+    }
+}
+
 impl Create {
     fn body(&self) -> Value {
         let (expires_in, expires_at) = ending(self.expires.as_ref());
@@ -250,10 +269,7 @@ impl Update {
         if !touched && self.name.is_none() && self.expires.is_none() {
             return Err(Failure::usage("nothing is said that could change").hint("see `keyward key update --help`"));
         }
-        let before: Policy = before
-            .get("policy")
-            .map_or_else(|| Ok(Policy::default()), |value| serde_json::from_value(value.clone()))
-            .map_err(|error| Failure::failed(format!("the server's policy is newer than this client: {error}")))?;
+        let before = policy::read(before.get("policy"))?;
         let (expires_in, expires_at) = ending(self.expires.as_ref());
         Ok(body([
             ("name", self.name.clone().map(Value::from)),

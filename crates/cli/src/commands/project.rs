@@ -154,30 +154,23 @@ impl Project {
 }
 
 impl Update {
-    /// What to send: the policies are sent whole, so what they were is taken along.
+    /// What to send: a policy is sent whole, so what it was is taken along.
     fn changes(&self, before: &Value) -> Result<Value, Failure> {
         let changes = self.policy.policy(self.overlap);
         let touched = changes != Policy::default() || !self.unset.is_empty();
-        let after = |before: Option<&Value>| {
-            let before: Policy = before
-                .map_or_else(|| Ok(Policy::default()), |value| serde_json::from_value(value.clone()))
-                .map_err(|error| Failure::failed(format!("the server's policy is newer than this client: {error}")))?;
-            Ok::<_, Failure>(policy::to_json(&policy::changed(&before, &changes, &self.unset)))
-        };
-        let (mut project, mut environments) = (None, None);
-        match self.env {
-            Some(env) if touched => {
-                let mut all = before.get("environments").and_then(Value::as_object).cloned().unwrap_or_default();
-                all.insert(env.name().to_owned(), after(all.get(env.name()))?);
-                environments = Some(Value::Object(all));
-            }
-            None if touched => project = Some(after(before.get("policy"))?),
-            Some(env) => return Err(Failure::usage(format!("nothing is said that could change for {env}"))),
-            None => {}
-        }
-        if !touched && self.name.is_none() {
+        if !touched && (self.name.is_none() || self.env.is_some()) {
             return Err(Failure::usage("nothing is said that could change").hint("see `keyward project update --help`"));
         }
+        // Nothing is taken over from a record that somebody changed behind Keyward's back.
+        let trusted = table::at(before, "/status") != "tampered";
+        let place = self.env.map_or_else(|| "/policy".to_owned(), |env| format!("/environments/{env}"));
+        let before = before.pointer(&place).filter(|_| trusted);
+        let after = policy::to_json(&policy::changed(&policy::read(before)?, &changes, &self.unset));
+        let (project, environments) = match self.env {
+            _ if !touched => (None, None),
+            Some(env) => (None, Some(json!({env.name(): after}))),
+            None => (Some(after), None),
+        };
         Ok(body([
             ("name", self.name.clone().map(Value::from)),
             ("policy", project),

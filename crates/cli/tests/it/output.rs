@@ -29,9 +29,33 @@ fn a_project_keeps_what_an_update_does_not_name() {
         fake.asked().iter().filter(|asked| asked.method == "PATCH").map(crate::fake::Asked::json).collect();
     assert_eq!(sent[0], json!({"policy": {"providers": ["openai"], "requests_per_minute": 20}}));
     let staging = json!({"tokens_per_minute": 5, "requests_per_minute": 7});
-    assert_eq!(sent[1], json!({"environments": {"staging": staging, "production": {"concurrency": 3}}}));
+    assert_eq!(sent[1], json!({"environments": {"staging": staging}}));
     let run = User::of(&fake).run(&["project", "update", "shop"]);
     assert!(run.status == 2 && run.err.contains("nothing is said"), "{run:?}");
+}
+
+#[test]
+fn nothing_is_taken_over_from_a_project_that_was_tampered_with() {
+    let project =
+        json!({"id": "p1", "name": "shop", "status": "tampered", "policy": {"providers": ["*"]}, "environments": {}});
+    let fake = Fake::start(move |_| ok(project.clone()));
+    assert_eq!(User::of(&fake).run(&["project", "update", "shop", "--name", "shop", "--rpm", "20"]).status, 0);
+    let sent = fake.asked().iter().find(|asked| asked.method == "PATCH").unwrap().json();
+    assert_eq!(sent, json!({"name": "shop", "policy": {"requests_per_minute": 20}}));
+}
+
+#[test]
+fn a_long_list_of_keys_comes_in_pages() {
+    let fake = Fake::start(|asked| {
+        if asked.path.contains("after=k1") {
+            ok(json!({"items": [{"id": "k2", "name": "two"}], "next_after": null}))
+        } else {
+            ok(json!({"items": [{"id": "k1", "name": "one"}], "next_after": "k1"}))
+        }
+    });
+    let run = User::of(&fake).run(&["key", "list", "--project", "shop", "--format", "json"]);
+    assert_eq!(run.json(), json!({"items": [{"id": "k1", "name": "one"}, {"id": "k2", "name": "two"}]}));
+    assert_eq!(fake.asked()[1].path, "/api/v1/keys?project=shop&after=k1");
 }
 
 #[test]

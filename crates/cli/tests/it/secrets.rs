@@ -38,6 +38,14 @@ fn a_credential_comes_from_standard_input() {
 }
 
 #[test]
+fn a_key_that_looks_wrong_is_warned_of_without_showing_it() {
+    let fake = Fake::start(|_| credential());
+    let run = User::of(&fake).typing(SECRET).run(&ADD);
+    assert!(run.status == 0 && run.err.contains("warning: this does not look like a key"), "{run:?}");
+    run.says_nowhere(SECRET);
+}
+
+#[test]
 fn a_credential_may_come_from_a_variable() {
     let fake = Fake::start(|_| credential());
     let run =
