@@ -2,14 +2,16 @@
 //! the whole account? And the mask for words that an error would repeat.
 
 use keyward_catalogue::Catalogue;
-use keyward_scanner::Shapes;
+use keyward_scanner::{Concern, Shapes};
 
 /// From this length on, a word of letters and digits may be a secret and is not repeated.
 const LONG: usize = 32;
 
-/// What is odd about a secret that is meant for a provider, in words without the secret.
+/// What is wrong with a secret that is meant for a provider, in words without the secret. That its shape is not known
+/// is left to the server, whose catalogue may know more.
 pub(crate) fn warning(provider: &str, secret: &str) -> Option<String> {
-    shapes()?.concern(provider, secret).map(|concern| concern.to_string())
+    let concern = shapes()?.concern(provider, secret)?;
+    (concern != Concern::Unfamiliar).then(|| concern.to_string())
 }
 
 /// The text without keys, and without long runs of letters and digits, which may be keys of an unknown shape.
@@ -60,6 +62,7 @@ mod tests {
         assert_eq!(warning("openai", &key), None);
         assert!(warning("openai", &made("openai", "admin")).unwrap().contains("admin key"));
         assert_eq!(warning("compatible", "anything"), None);
+        assert_eq!(warning("openai", "of-no-known-shape"), None);
     }
 
     #[test]

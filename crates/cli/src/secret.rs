@@ -36,7 +36,10 @@ fn tidy(bytes: &[u8], place: &str) -> Result<PlainKey, Failure> {
     if bytes.len() > LONGEST {
         return Err(Failure::usage(format!("{place} holds more than {LONGEST} bytes: that is not a key")));
     }
-    if !std::str::from_utf8(bytes).is_ok_and(|text| !text.chars().any(|c| c.is_control() || c.is_whitespace())) {
+    // A service account's key is a JSON document; every other key is one word.
+    let document = bytes.first() == Some(&b'{');
+    let odd = |c: char| if document { c.is_control() && c != '\n' } else { c.is_control() || c.is_whitespace() };
+    if !std::str::from_utf8(bytes).is_ok_and(|text| !text.contains(odd)) {
         return Err(Failure::usage(format!("{place} holds more than one word: a key has no spaces or line breaks")));
     }
     Ok(PlainKey::new(bytes.to_vec()))
@@ -97,6 +100,8 @@ mod tests {
         assert_eq!(text(&secret), "abc123");
         let secret = read(&mut context("other", &[("MINE", "from-env")]), Some("MINE"), "Key").ok().unwrap();
         assert_eq!(text(&secret), "from-env");
+        let secret = read(&mut context("{\n \"type\": \"x\"\n}\n", &[]), None, "Key").ok().unwrap();
+        assert_eq!(text(&secret), "{\n \"type\": \"x\"\n}");
     }
 
     #[test]

@@ -33,20 +33,11 @@ pub(super) fn read(status: StatusCode, body: &[u8], target: &Target) -> Failure 
     let text = if problem.detail.is_empty() { problem.title } else { problem.detail };
     let mut failure = Failure::failed(text.trim_end_matches('.'));
     failure.hints.extend(problem.hint.filter(|hint| !hint.is_empty()));
-    failure.hints.extend(advice(problem.code.as_deref(), status, target));
+    if status == StatusCode::UNAUTHORIZED {
+        failure.hints.push(token_hint(target));
+    }
     failure.code = problem.code;
     failure
-}
-
-/// Advice that only the client can give: which command to type, and where the token came from.
-fn advice(code: Option<&str>, status: StatusCode, target: &Target) -> Option<String> {
-    match (code, status) {
-        (Some("recovery_missing"), _) => {
-            Some("keyward vault recovery create --output recovery-identity.txt".to_owned())
-        }
-        (_, StatusCode::UNAUTHORIZED) => Some(token_hint(target)),
-        _ => None,
-    }
 }
 
 fn token_hint(target: &Target) -> String {

@@ -246,7 +246,7 @@ impl Add {
             reason: self.reason.reason.as_deref(),
         };
         let credential = client.post(Route::new(&["credentials"])?, &body).await?;
-        app.done(&credential, |credential, _| record(credential))
+        show_new(app, &credential)
     }
 }
 
@@ -262,6 +262,8 @@ impl List {
             plain("STATUS", "/status"),
             plain("HEALTH", "/health"),
             plain("FINGERPRINT", "/fingerprint"),
+            plain("OUT UNTIL", "/out_until"),
+            plain("WHAT TO DO", "/health_remedy"),
             time("LAST USED", "/last_used_at"),
         ];
         app.done(&credentials, |credentials, width| {
@@ -310,8 +312,16 @@ impl Replace {
         let body = NewVersion { secret: secret::text(&secret), reason: self.reason.reason.as_deref() };
         let route = Route::new(&["credentials", &self.credential, "versions"])?;
         let credential = client.post(route, &body).await?;
-        app.done(&credential, |credential, _| record(credential))
+        show_new(app, &credential)
     }
+}
+
+/// Shows a credential that took a secret in, with what the server finds odd about it.
+fn show_new(app: &mut App, credential: &Value) -> Outcome {
+    for warning in credential.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+        app.context.ui.warn(&table::words(warning));
+    }
+    app.done(credential, |credential, _| record(credential))
 }
 
 fn record(credential: &Value) -> String {
@@ -323,6 +333,10 @@ fn record(credential: &Value) -> String {
         plain("provider", "/provider"),
         plain("status", "/status"),
         plain("health", "/health"),
+        plain("because", "/health_cause"),
+        plain("what to do", "/health_remedy"),
+        time("seen", "/health_at"),
+        time("out until", "/out_until"),
         plain("fingerprint", "/fingerprint"),
         plain("version", "/version"),
         plain("base url", "/base_url"),

@@ -38,11 +38,19 @@ fn a_credential_comes_from_standard_input() {
 }
 
 #[test]
-fn a_key_that_looks_wrong_is_warned_of_without_showing_it() {
-    let fake = Fake::start(|_| credential());
-    let run = User::of(&fake).typing(SECRET).run(&ADD);
-    assert!(run.status == 0 && run.err.contains("warning: this does not look like a key"), "{run:?}");
-    run.says_nowhere(SECRET);
+fn what_looks_wrong_about_a_key_is_said_without_showing_it() {
+    let fake = Fake::start(|_| {
+        let Reply::Json(status, mut answer) = credential() else { panic!("a credential is JSON") };
+        answer["warnings"] = json!(["the credential 'old' holds the same secret"]);
+        Reply::Json(status, answer)
+    });
+    let catalogue = keyward_catalogue::Catalogue::embedded().unwrap();
+    let shape = catalogue.shapes().iter().find(|shape| &*shape.provider == "anthropic" && !shape.admin).unwrap();
+    let foreign = keyward_catalogue::sample::text(&shape.pattern, 5).unwrap();
+    let run = User::of(&fake).typing(&foreign).run(&ADD);
+    assert!(run.err.contains("warning: this looks like a key of anthropic"), "{run:?}");
+    assert!(run.err.contains("warning: the credential 'old' holds the same secret"), "{run:?}");
+    run.says_nowhere(&foreign);
 }
 
 #[test]
@@ -96,10 +104,12 @@ fn an_empty_or_foreign_secret_is_refused_before_it_is_sent() {
 
 #[test]
 fn without_recovery_the_next_command_is_named() {
-    let fake = Fake::start(|_| problem(409, "recovery_missing", "no recovery recipient exists yet", None));
+    let fake = Fake::start(|_| {
+        problem(409, "recovery_missing", "no identity", Some("make one now: keyward vault recovery create"))
+    });
     let run = User::of(&fake).typing(SECRET).run(&ADD);
     assert_eq!(run.status, 2);
-    assert!(run.err.contains("hint: keyward vault recovery create --output"), "{run:?}");
+    assert_eq!(run.err, "error: no identity\nhint: make one now: keyward vault recovery create\n");
     run.says_nowhere(SECRET);
 }
 
