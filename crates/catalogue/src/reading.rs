@@ -6,7 +6,7 @@ mod text;
 use crate::{example, path::JsonPath};
 use keyward_domain::{
     Money,
-    provider::{CostUnit, Counter, ErrorFields, ErrorParts, Example, Merge, UsageShape},
+    provider::{Cause, CostUnit, Counter, ErrorFields, ErrorParts, Example, Merge, Probe, Provider, UsageShape},
     usage::{Buckets, Units, Usage},
 };
 use serde_json::{Number, Value};
@@ -56,10 +56,31 @@ pub fn usage(shape: &UsageShape, example: &Example) -> Usage {
     usage
 }
 
+/// An answer as it arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// The HTTP status; none for an error within a stream.
+    pub status: Option<u16>,
+    /// Its content type, as far as it is known: it tells streams from documents.
+    pub content_type: &'a str,
+    /// Its headers, by lower-case name.
+    pub headers: &'a BTreeMap<Box<str>, Box<str>>,
+    /// Its body.
+    pub body: &'a str,
+}
+
+impl<'a> From<&'a Example> for Answer<'a> {
+    fn from(example: &'a Example) -> Self {
+        let Example { content_type, headers, body, .. } = example;
+        Self { status: (example.status >= 400).then_some(example.status), content_type, headers, body }
+    }
+}
+
 /// The parts of an error answer: the first event (or the whole body) that has any of them.
 #[must_use]
-pub fn error_parts(fields: &ErrorFields, example: &Example) -> ErrorParts {
-    let mut parts = reports(&example.content_type, &example.body, None)
+pub fn error_parts<'a>(fields: &ErrorFields, answer: impl Into<Answer<'a>>) -> ErrorParts {
+    let answer = answer.into();
+    let mut parts = reports(answer.content_type, answer.body, None)
         .iter()
         .map(|report| ErrorParts {
             kind: first_text(&fields.kind, report),
@@ -70,10 +91,29 @@ pub fn error_parts(fields: &ErrorFields, example: &Example) -> ErrorParts {
         .find(|parts| *parts != ErrorParts::default())
         .unwrap_or_default();
     if parts.kind.is_none() {
-        let header = fields.kind_header.as_ref().and_then(|name| example.headers.get(name));
+        let header = fields.kind_header.as_ref().and_then(|name| answer.headers.get(name));
         parts.kind = header.and_then(|text| text.split(':').next()).map(str::to_owned);
     }
     parts
+}
+
+/// What the answer to a probe says about the key, and what the owner should do; an empty remedy when the key is well
+/// or the catalogue does not know the answer.
+#[must_use]
+pub fn probed<'p>(provider: &'p Provider, probe: &'p Probe, answer: Answer<'_>) -> (Cause, &'p str) {
+    if answer.status.is_some_and(|status| probe.alive.contains(&status)) {
+        let report = serde_json::from_str(answer.body).unwrap_or(Value::Null);
+        let said = probe.answers.iter().find(|said| {
+            let values = JsonPath::parse(&said.path).map(|path| path.values(&report)).unwrap_or_default();
+            values.into_iter().any(|value| match value {
+                Value::String(text) => **text == *said.is,
+                other => serde_json::from_str::<Value>(&said.is).is_ok_and(|is| is == *other),
+            })
+        });
+        return said.map_or((Cause::Healthy, ""), |said| (said.cause, &said.remedy));
+    }
+    let (cause, rule) = provider.classify(answer.status, &error_parts(&provider.error_fields, answer));
+    (cause, rule.map_or("", |rule| &rule.remedy))
 }
 
 /// The counts by the field names of `Buckets` and `Units`, without those that are zero.

@@ -306,12 +306,29 @@ pub struct Probe {
     pub body: Option<Box<str>>,
     /// Statuses that mean the key lives. Others go through the error table.
     pub alive: Vec<u16>,
+    /// What an answer with such a status can say against the key all the same; the first that fits counts.
+    #[serde(default)]
+    pub answers: Vec<ProbeAnswer>,
     /// Whether it is for admin keys.
     #[serde(default)]
     pub admin: bool,
     /// Whether the fact is unverified.
     #[serde(default)]
     pub unverified: bool,
+}
+
+/// A field in the answer to a probe that tells more than the status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeAnswer {
+    /// The path of the field.
+    pub path: Box<str>,
+    /// Its value as text: `true`, `0`, `inactive`.
+    pub is: Box<str>,
+    /// What it means.
+    pub cause: Cause,
+    /// What the owner should do.
+    pub remedy: Box<str>,
 }
 
 /// A call of the provider's admin API, for rotation, revocation and reconciliation.

@@ -67,8 +67,8 @@ fn usage(findings: &mut Findings<'_>, place: &str, shape: &UsageShape, example: 
 }
 
 fn cause(findings: &mut Findings<'_>, place: &str, provider: &Provider, example: &Example) {
-    let status = (example.status >= 400).then_some(example.status);
-    let (cause, _) = provider.classify(status, &reading::error_parts(&provider.error_fields, example));
+    let answer = reading::Answer::from(example);
+    let (cause, _) = provider.classify(answer.status, &reading::error_parts(&provider.error_fields, answer));
     findings.add_if(
         Some(cause) != example.cause,
         &format!("{place}.cause"),

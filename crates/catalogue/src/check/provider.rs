@@ -191,13 +191,17 @@ fn errors(findings: &mut Findings<'_>, provider: &Provider) {
                 "",
             );
         }
-        findings.add_if(
-            !rule.remedy.ends_with('.'),
-            &format!("{place}.remedy"),
-            "the remedy is not a sentence",
-            "say in one sentence what the owner should do, with a full stop",
-        );
+        remedy(findings, &place, &rule.remedy);
     }
+}
+
+fn remedy(findings: &mut Findings<'_>, place: &str, remedy: &str) {
+    findings.add_if(
+        !remedy.ends_with('.'),
+        &format!("{place}.remedy"),
+        "the remedy is not a sentence",
+        "say in one sentence what the owner should do, with a full stop",
+    );
 }
 
 fn key_shape(findings: &mut Findings<'_>, place: &str, key: &KeyShape) {
@@ -240,6 +244,13 @@ fn calls(findings: &mut Findings<'_>, provider: &Provider) {
             "",
         );
         findings.add_if(probe.alive.is_empty(), &place, "no status means alive", "add `alive = [200]`");
+        for (index, answer) in probe.answers.iter().enumerate() {
+            let place = format!("{place}.answers.{index}");
+            if let Err(message) = JsonPath::parse(&answer.path) {
+                findings.add(&format!("{place}.path"), message, "");
+            }
+            remedy(findings, &place, &answer.remedy);
+        }
     }
     for (index, call) in provider.admin.iter().enumerate() {
         let place = format!("admin.{index}");

@@ -1,7 +1,11 @@
 //! Every provider file that comes with the program.
 
-use keyward_catalogue::{Catalogue, check, sample, template};
-use keyward_domain::provider::Provider;
+use keyward_catalogue::{
+    Catalogue, check,
+    reading::{Answer, probed},
+    sample, template,
+};
+use keyward_domain::provider::{Cause, Provider};
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 fn catalogue() -> Catalogue {
@@ -239,4 +243,46 @@ fn the_documentation_has_a_row_for_every_provider() {
             assert!(row.contains(&setting), "{row} does not name {setting}");
         }
     }
+}
+
+#[test]
+fn answers_to_probes_tell_more_than_their_status() {
+    let catalogue = catalogue();
+    let headers = std::collections::BTreeMap::new();
+    for (id, status, body, expected) in [
+        ("xai", 200, r#"{"api_key_blocked":false,"api_key_disabled":false,"team_blocked":false}"#, Cause::Healthy),
+        ("xai", 200, r#"{"api_key_blocked":false,"api_key_disabled":true,"team_blocked":false}"#, Cause::KeyDisabled),
+        ("xai", 400, r#"{"code":"x","error":"Incorrect API key provided: xa***yz."}"#, Cause::KeyUnknown),
+        ("cohere", 200, r#"{"valid":true,"organization_id":"o","owner_id":"w"}"#, Cause::Healthy),
+        ("cohere", 200, r#"{"valid":false}"#, Cause::KeyUnknown),
+        ("deepseek", 200, r#"{"is_available":true,"balance_infos":[]}"#, Cause::Healthy),
+        ("deepseek", 200, r#"{"is_available":false,"balance_infos":[]}"#, Cause::NoMoney),
+        ("openrouter", 200, r#"{"data":{"limit_remaining":74.5,"is_management_key":false}}"#, Cause::Healthy),
+        ("openrouter", 200, r#"{"data":{"limit_remaining":0,"is_management_key":false}}"#, Cause::SpendCapReached),
+        ("openrouter", 200, r#"{"data":{"limit_remaining":null,"is_management_key":true}}"#, Cause::KeyRestricted),
+        ("bedrock", 400, r#"{"message":"The request is not valid"}"#, Cause::Healthy),
+        (
+            "bedrock",
+            403,
+            r#"{"Message":"Authentication failed: Please make sure your API Key is valid."}"#,
+            Cause::KeyUnknown,
+        ),
+        ("perplexity", 401, "<html></html>", Cause::KeyUnknown),
+        ("openai", 403, r#"{"error":{"message":"Missing scopes: api.model.read"}}"#, Cause::KeyRestricted),
+    ] {
+        let provider = catalogue.provider(id).unwrap();
+        let probe = provider.probes.iter().find(|probe| !probe.admin).unwrap();
+        let answer = Answer { status: Some(status), content_type: "application/json", headers: &headers, body };
+        let (cause, remedy) = probed(provider, probe, answer);
+        assert_eq!(cause, expected, "{id} {body}");
+        assert_eq!(remedy.is_empty(), cause == Cause::Healthy, "{id} {body}");
+    }
+}
+
+#[test]
+fn the_file_that_the_documentation_shows_is_right() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/how-to/add-a-provider.md");
+    let page = fs::read_to_string(page).unwrap();
+    let file = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(check::text(file), []);
 }
