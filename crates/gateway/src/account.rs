@@ -1,0 +1,243 @@
+//! What one call owes. Settled exactly once: at its end, or when it is dropped in the middle. Nothing is relayed here.
+
+use crate::{
+    admit::Pass,
+    frames::{ClientTap, Rules},
+    inspect::{Facts, Form},
+    journal::Ticket,
+    meter::{Made, Meter, Reading},
+    tables::{LiveCredential, OperationPlan},
+    worker::Worker,
+};
+use http::HeaderMap;
+use keyward_domain::{
+    Millis, RequestId,
+    price::PriceBook,
+    provider::Cause,
+    refusal::Refusal,
+    usage::{CredentialReport, GatewayEvent, Outcome, OwnedObject, UsageEvent},
+};
+use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// The most characters of a user agent that are kept.
+const USER_AGENT: usize = 200;
+/// How long a credential without money rests on this gateway, unless the control plane says otherwise before.
+const BROKE_FOR: Millis = 5 * 60 * 1000;
+
+/// Who calls, and when.
+pub(crate) struct Caller {
+    pub(crate) id: RequestId,
+    pub(crate) at: Millis,
+    pub(crate) started: Instant,
+    pub(crate) client: IpAddr,
+    pub(crate) user_agent: Box<str>,
+}
+
+/// A call that was let through, until it is settled.
+pub(crate) struct Account {
+    worker: Rc<Worker>,
+    caller: Caller,
+    prices: Arc<PriceBook>,
+    plan: Arc<OperationPlan>,
+    pass: Pass,
+    ticket: Ticket,
+    facts: Facts,
+    /// A form that is read while it streams; knows the model only at the end.
+    form: Option<Rc<RefCell<Form>>>,
+    credential: Option<Arc<LiveCredential>>,
+    status: u16,
+    first_byte: Option<Duration>,
+    settled: bool,
+}
+
+impl Account {
+    /// Opens the account of a call.
+    pub(crate) fn open(
+        worker: Rc<Worker>,
+        caller: Caller,
+        (prices, plan): (Arc<PriceBook>, Arc<OperationPlan>),
+        (pass, ticket): (Pass, Ticket),
+        (facts, form): (Facts, Option<Rc<RefCell<Form>>>),
+    ) -> Self {
+        Self {
+            worker,
+            caller,
+            prices,
+            plan,
+            pass,
+            ticket,
+            facts,
+            form,
+            credential: None,
+            status: 0,
+            first_byte: None,
+            settled: false,
+        }
+    }
+
+    pub(crate) const fn plan(&self) -> &Arc<OperationPlan> {
+        &self.plan
+    }
+
+    pub(crate) const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The request goes out under this credential. From now on, silence costs: what was sent may be billed.
+    pub(crate) fn sent_with(&mut self, credential: &Arc<LiveCredential>) {
+        self.credential = Some(Arc::clone(credential));
+    }
+
+    /// The answer's status, as the client gets it.
+    pub(crate) const fn answered(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// The first byte of the answer's body has come.
+    pub(crate) fn first_byte(&mut self) {
+        if self.first_byte.is_none() {
+            self.first_byte = Some(self.caller.started.elapsed());
+        }
+    }
+
+    /// Takes a credential out that the provider has refused for good, or for want of money.
+    pub(crate) fn take_out(&self, credential: &LiveCredential, cause: Cause) {
+        let now = crate::clock::now();
+        let until = if cause.is_dead() { Millis::MAX } else { now.saturating_add(BROKE_FOR) };
+        if credential.take_out(until, now) {
+            tracing::warn!(
+                credential = %credential.route.id,
+                provider = %self.plan.provider.id,
+                ?cause,
+                "credential taken out: the provider refuses it"
+            );
+            let report =
+                CredentialReport { credential: credential.route.id, version: credential.route.version, cause, at: now };
+            self.worker.local.journal.append(&GatewayEvent::Credential(report));
+        }
+    }
+
+    /// Notes that objects were made under this call, before anybody is told their ids.
+    pub(crate) fn made(&self, made: &[Made]) {
+        let Some(credential) = &self.credential else { return };
+        let grant = &self.pass.grant.grant;
+        for made in made {
+            let object = OwnedObject {
+                provider: self.plan.provider.id.clone(),
+                object: made.id.clone(),
+                kind: made.kind.clone(),
+                project: grant.project,
+                key: grant.key,
+                credential: credential.route.id,
+                at: crate::clock::now(),
+            };
+            if self.worker.shared.tables.objects().record(&object) {
+                self.worker.local.journal.append(&GatewayEvent::Object(object));
+            }
+        }
+    }
+
+    /// Has a piece of a WebSocket's client read by the rules as they are now.
+    ///
+    /// # Errors
+    /// The refusal: the piece must not go on.
+    pub(crate) fn judge(&self, tap: &mut ClientTap, piece: &[u8]) -> Result<(), Refusal> {
+        let tables = &self.worker.shared.tables;
+        let picture = tables.load();
+        let admitted = &self.pass.grant;
+        let now = picture.grant(&admitted.grant.public_id).unwrap_or(admitted);
+        let rules = Rules {
+            plan: &self.plan,
+            policy: &now.grant.policy,
+            objects: tables.objects(),
+            project: admitted.grant.project,
+        };
+        tap.feed(piece, &rules)
+    }
+
+    /// Whether an object in a list is the caller's to see.
+    pub(crate) fn may_see(&self, id: &str) -> bool {
+        self.worker.shared.tables.objects().belongs(&self.plan.provider, id, self.pass.grant.grant.project)
+    }
+
+    /// What is known when the request was sent and no answer was heard: the provider may have worked on it.
+    pub(crate) fn nothing_heard(&self) -> Reading {
+        Meter::new(&self.plan, 0, &HeaderMap::new(), &self.facts).finish(false)
+    }
+
+    /// Whether the call has been settled.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Settles the call. The second time nothing happens.
+    pub(crate) fn settle(&mut self, reading: &Reading, outcome: Outcome) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let asked = self.asked();
+        let (cost, basis) = reading.price(&self.prices, &self.plan, &asked, self.caller.at);
+        if reading.complete {
+            self.pass.settle(reading.usage.buckets.total());
+        }
+        let grant = &self.pass.grant.grant;
+        let Some(credential) = &self.credential else { return };
+        let total = self.caller.started.elapsed();
+        let event = UsageEvent {
+            id: self.caller.id,
+            at: self.caller.at,
+            key: grant.key,
+            project: grant.project,
+            environment: grant.environment,
+            provider: self.plan.provider.id.clone(),
+            model: asked,
+            operation: self.plan.operation.name.clone(),
+            credential: credential.route.id,
+            usage: reading.usage.clone(),
+            cost,
+            basis,
+            price_version: self.prices.version.clone(),
+            status: self.status,
+            outcome,
+            first_byte_us: micros(self.first_byte.unwrap_or(total)),
+            total_us: micros(total),
+            client: self.caller.client,
+            user_agent: std::mem::take(&mut self.caller.user_agent),
+            secret_slot: self.pass.slot,
+            upstream_id: reading.upstream_id.clone(),
+        };
+        self.worker.local.metrics.call(&event);
+        self.worker.local.journal.append(&GatewayEvent::Usage(Box::new(event)));
+        let _ = &self.ticket;
+    }
+
+    fn asked(&mut self) -> Box<str> {
+        let late = self.form.take().and_then(|form| form.borrow().facts().model);
+        late.or_else(|| self.facts.model.take()).unwrap_or_default()
+    }
+}
+
+impl Drop for Account {
+    /// Nobody settled: the client hung up while the call was under way.
+    fn drop(&mut self) {
+        if !self.settled && self.credential.is_some() {
+            let reading = self.nothing_heard();
+            self.settle(&reading, Outcome::ClientGone);
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The user agent as it is kept: without control characters, and not too long.
+pub(crate) fn user_agent(value: Option<&http::HeaderValue>) -> Box<str> {
+    let bytes = value.map_or(&[][..], http::HeaderValue::as_bytes);
+    let kept = bytes.get(..USER_AGENT).unwrap_or(bytes);
+    match std::str::from_utf8(kept) {
+        Ok(text) if kept.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') => text.into(),
+        _ => String::from_utf8_lossy(kept).chars().filter(|character| !character.is_control()).collect(),
+    }
+}

@@ -1,0 +1,115 @@
+//! Taking in a request's body as far as the decision needs it: whole, read along, or not at all.
+
+use crate::{
+    admit::Admission,
+    inbound::Inbound,
+    inspect::{self, BodyPlan, Facts, Form},
+    relay,
+    upstream::payload::{Look, Payload, Stream},
+    ward::{Guard, Waiting},
+};
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use keyward_domain::{
+    policy,
+    refusal::{Reason, Refusal},
+};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc, sync::Arc};
+
+/// A collected body's first allocation is no larger than this, whatever length the client has announced.
+const FIRST_ROOM: usize = 64 << 10;
+
+/// What is known of a body, and what goes to the provider.
+pub(super) struct Read {
+    pub(super) facts: Facts,
+    pub(super) payload: Payload,
+    /// A form that is read while it streams.
+    pub(super) form: Option<Rc<RefCell<Form>>>,
+}
+
+/// Takes in a body.
+///
+/// # Errors
+/// The refusal: of its kind, its length or what it says; or that it did not arrive.
+pub(super) async fn read(
+    guard: &Guard,
+    inbound: &Inbound,
+    admission: &Admission,
+    head: &Parts,
+    incoming: Incoming,
+    declared: Option<u64>,
+) -> Result<Read, Refusal> {
+    let plan = inspect::body_plan(inbound, &head.headers, admission.max_body())?;
+    match plan {
+        BodyPlan::Collect { limit } => {
+            let body = guard.guard(collect(guard, incoming, limit, declared)).await.map_err(relay::ended)??;
+            let (facts, body) = inspect::json_body(inbound, body, admission.policy())?;
+            Ok(Read { facts, payload: Payload::Whole(body), form: None })
+        }
+        BodyPlan::Stream if incoming.is_end_stream() => {
+            Ok(Read { facts: inspect::head(inbound)?, payload: Payload::None, form: None })
+        }
+        BodyPlan::Stream => {
+            let policy = Arc::clone(&admission.grant.grant.policy);
+            let mut bytes = 0_u64;
+            let look: Look = Box::new(move |piece| {
+                bytes = bytes.saturating_add(piece.map_or(0, <[u8]>::len) as u64);
+                policy::check_body(&policy, bytes)
+            });
+            let stream = Stream::new(VecDeque::new(), incoming, declared, look, Rc::clone(guard.ward()));
+            let facts = Facts { input_bytes: declared.unwrap_or(0), ..inspect::head(inbound)? };
+            Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: None })
+        }
+        BodyPlan::Form => {
+            let form = Rc::new(RefCell::new(Form::new(inbound, &admission.grant, &head.headers)?));
+            let reader = Rc::clone(&form);
+            let look: Look = Box::new(move |piece| match piece {
+                Some(piece) => reader.borrow_mut().feed(piece),
+                None => reader.borrow().finish(),
+            });
+            let stream = Stream::new(VecDeque::new(), incoming, declared, look, Rc::clone(guard.ward()));
+            let facts = Facts { input_bytes: declared.unwrap_or(0), ..inspect::head(inbound)? };
+            Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: Some(form) })
+        }
+    }
+}
+
+/// Collects a body of at most `limit` bytes.
+async fn collect(guard: &Guard, mut incoming: Incoming, limit: u64, declared: Option<u64>) -> Result<Bytes, Refusal> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|_| broken())?;
+        guard.wait_for(Waiting::Body);
+        let Ok(piece) = frame.into_data() else { continue };
+        let length = (first.len() + all.len() + piece.len()) as u64;
+        if length > limit {
+            return Err(Refusal::new(
+                Reason::BodyTooLarge,
+                format!("the request body is larger than this key's {limit} bytes"),
+            ));
+        }
+        // HOT: most bodies arrive in one piece and are never copied.
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+            if incoming.is_end_stream() {
+                break;
+            }
+            continue;
+        }
+        if all.is_empty() {
+            let announced = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+            all.reserve(announced.min(FIRST_ROOM).max(first.len() + piece.len()));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+fn broken() -> Refusal {
+    Refusal::new(Reason::MalformedRequest, "the request's body broke off")
+}

@@ -1,0 +1,307 @@
+//! The body of an answer on its way to the client. Bytes leave as they come; the meter sees them pass. Nothing is read
+//! from the provider that the client has not made room for.
+
+use crate::{
+    account::Account,
+    meter::Meter,
+    respond,
+    upstream::{self, Exchange},
+    ward::{End, Guard, Held, Waiting},
+};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue};
+use http_body::{Body, Frame, SizeHint};
+use keyward_domain::{
+    refusal::{Reason, Refusal},
+    usage::Outcome,
+};
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+/// Why an answer has no proper end. The client sees its connection break.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Cut {
+    /// The provider's side broke.
+    #[error("the provider's answer broke off")]
+    Upstream(#[source] upstream::Error),
+    /// The call was ended from outside.
+    #[error("the call was ended: {0:?}")]
+    Ended(End),
+}
+
+/// An answer's body.
+pub(crate) enum Relay {
+    /// Known in whole.
+    Whole(Option<Bytes>),
+    /// Comes from the provider.
+    Flow(Stream),
+}
+
+impl Relay {
+    /// A body without any bytes.
+    pub(crate) const fn empty() -> Self {
+        Self::Whole(None)
+    }
+}
+
+impl From<Bytes> for Relay {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    }
+}
+
+/// A body that comes from the provider.
+pub(crate) struct Stream {
+    // The order matters: the call leaves the list of open calls before what it holds is dropped.
+    guard: Guard,
+    slot: Rc<Slot>,
+    length: Option<u64>,
+}
+
+/// What the list of open calls can take away from a stream.
+struct Slot(RefCell<State>);
+
+enum State {
+    Flowing(Box<Flow>),
+    /// The last bytes, and then the break.
+    Words(Bytes, Cut),
+    Broken(Cut),
+    Done,
+}
+
+/// An answer, its meter and its account.
+pub(crate) struct Flow {
+    exchange: Exchange,
+    meter: Meter,
+    account: Account,
+    content_type: Option<HeaderValue>,
+    trailers: Option<HeaderMap>,
+}
+
+impl Flow {
+    pub(crate) fn new(exchange: Exchange, meter: Meter, account: Account, content_type: Option<HeaderValue>) -> Self {
+        Self { exchange, meter, account, content_type, trailers: None }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Next::Last(Some(Frame::trailers(trailers))));
+        }
+        loop {
+            let frame = match ready!(self.exchange.poll_frame(cx)) {
+                None => return Poll::Ready(Next::Last(self.meter.flush().map(Frame::data))),
+                Some(Err(error)) => return Poll::Ready(Next::Broken(error)),
+                Some(Ok(frame)) => frame,
+            };
+            let data = match frame.into_data() {
+                Ok(data) => data,
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    return Poll::Ready(match self.meter.flush() {
+                        None => Next::Last(Some(Frame::trailers(trailers))),
+                        Some(tail) => {
+                            self.trailers = Some(trailers);
+                            Next::Some(tail)
+                        }
+                    });
+                }
+            };
+            self.account.first_byte();
+            let passed = self.meter.feed(data);
+            self.account.made(self.meter.take_made());
+            if self.exchange.is_end() {
+                return Poll::Ready(Next::Last(join(passed, self.meter.flush()).map(Frame::data)));
+            }
+            if let Some(bytes) = passed.filter(|bytes| !bytes.is_empty()) {
+                return Poll::Ready(Next::Some(bytes));
+            }
+        }
+    }
+
+    /// Settles the call, and has the last word where the client's SDK would otherwise only see a broken connection.
+    fn finish(&mut self, outcome: Outcome, why: Option<&Refusal>) -> Option<Bytes> {
+        let reading = self.meter.finish(matches!(outcome, Outcome::Completed));
+        let outcome = if matches!(outcome, Outcome::Completed) && reading.error.is_some() {
+            Outcome::ProviderError
+        } else {
+            outcome
+        };
+        self.account.settle(&reading, outcome);
+        let held_back = self.meter.flush();
+        let words = why.and_then(|refusal| {
+            let kind = self.content_type.as_ref().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            let in_frames = || self.meter.close_frame(refusal);
+            respond::stream_end(self.account.plan().dialect, kind, refusal).or_else(in_frames)
+        });
+        join(held_back, words)
+    }
+}
+
+impl Drop for Flow {
+    /// The client hung up: the provider's connection is closed with the exchange, and what it gave so far is settled.
+    fn drop(&mut self) {
+        if !self.account.is_settled() {
+            let reading = self.meter.finish(false);
+            self.account.settle(&reading, Outcome::ClientGone);
+        }
+    }
+}
+
+enum Next {
+    Some(Bytes),
+    Last(Option<Frame<Bytes>>),
+    Broken(upstream::Error),
+}
+
+fn join(first: Option<Bytes>, second: Option<Bytes>) -> Option<Bytes> {
+    match (first.filter(|bytes| !bytes.is_empty()), second.filter(|bytes| !bytes.is_empty())) {
+        (Some(first), Some(second)) => {
+            let mut both = BytesMut::with_capacity(first.len() + second.len());
+            both.extend_from_slice(&first);
+            both.extend_from_slice(&second);
+            Some(both.freeze())
+        }
+        (first, second) => first.or(second),
+    }
+}
+
+impl Stream {
+    /// Begins to relay. `length`: how long the body is, if that is known and nothing will be taken out of it.
+    pub(crate) fn new(guard: Guard, flow: Flow, length: Option<u64>) -> Self {
+        let slot = Rc::new(Slot(RefCell::new(State::Flowing(Box::new(flow)))));
+        guard.wait_for(Waiting::Client);
+        guard.hold(Rc::<Slot>::clone(&slot));
+        Self { guard, slot, length }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let mut state = self.slot.0.borrow_mut();
+        let next = match &mut *state {
+            State::Done => return Poll::Ready(None),
+            State::Words(..) | State::Broken(_) => {
+                return Poll::Ready(match std::mem::replace(&mut *state, State::Done) {
+                    State::Words(bytes, cut) => {
+                        *state = State::Broken(cut);
+                        Some(Ok(Frame::data(bytes)))
+                    }
+                    State::Broken(cut) => Some(Err(cut)),
+                    State::Flowing(_) | State::Done => None,
+                });
+            }
+            State::Flowing(flow) => {
+                self.guard.wake_with(cx);
+                flow.poll_next(cx)
+            }
+        };
+        match next {
+            Poll::Pending => {
+                self.guard.now_waits_for(Waiting::More);
+                Poll::Pending
+            }
+            Poll::Ready(Next::Some(bytes)) => {
+                self.guard.wait_for(Waiting::Client);
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Poll::Ready(Next::Last(frame)) => {
+                if let State::Flowing(mut flow) = std::mem::replace(&mut *state, State::Done) {
+                    flow.finish(Outcome::Completed, None);
+                }
+                Poll::Ready(frame.map(Ok))
+            }
+            Poll::Ready(Next::Broken(error)) => {
+                let refusal = lost(&error);
+                let State::Flowing(mut flow) = std::mem::replace(&mut *state, State::Done) else {
+                    return Poll::Ready(None);
+                };
+                let words = flow.finish(Outcome::UpstreamLost, Some(&refusal));
+                drop(flow);
+                Poll::Ready(Some(match words {
+                    Some(words) => {
+                        *state = State::Broken(Cut::Upstream(error));
+                        Ok(Frame::data(words))
+                    }
+                    None => Err(Cut::Upstream(error)),
+                }))
+            }
+        }
+    }
+}
+
+impl Held for Slot {
+    fn end(&self, end: End) {
+        let mut state = self.0.borrow_mut();
+        let State::Flowing(mut flow) = std::mem::replace(&mut *state, State::Done) else { return };
+        let words = flow.finish(outcome(end), Some(&ended(end)));
+        *state = match words {
+            Some(words) => State::Words(words, Cut::Ended(end)),
+            None => State::Broken(Cut::Ended(end)),
+        };
+    }
+}
+
+impl Body for Relay {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Flow(stream) => stream.poll_next(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Flow(stream) => matches!(*stream.slot.0.borrow(), State::Done),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Flow(stream) => stream.length.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
+
+/// How a call that was ended from outside is recorded.
+pub(crate) const fn outcome(end: End) -> Outcome {
+    match end {
+        End::Overdue(Waiting::Body | Waiting::Client | Waiting::Socket) => Outcome::ClientGone,
+        End::Overdue(Waiting::Provider | Waiting::Answer | Waiting::More) => Outcome::UpstreamLost,
+        End::Revoked | End::Stopped => Outcome::Cut,
+    }
+}
+
+/// What the client is told when its call was ended from outside.
+pub(crate) fn ended(end: End) -> Refusal {
+    match end {
+        End::Revoked => crate::admit::cut(),
+        End::Stopped => Refusal::new(Reason::ShuttingDown, "the gateway is stopping: try again"),
+        End::Overdue(Waiting::Body) => {
+            Refusal::new(Reason::MalformedRequest, "the request's body did not arrive in time")
+        }
+        End::Overdue(Waiting::Client | Waiting::Socket) => {
+            Refusal::new(Reason::MalformedRequest, "nothing happened on this connection for too long")
+        }
+        End::Overdue(Waiting::Provider) => {
+            Refusal::new(Reason::UpstreamTimeout, "the provider did not take the request in time")
+        }
+        End::Overdue(Waiting::Answer | Waiting::More) => {
+            Refusal::new(Reason::UpstreamTimeout, "the provider did not answer in time")
+        }
+    }
+}
+
+/// What the client is told when the provider's side failed. Addresses and system errors stay in the log.
+pub(crate) fn lost(error: &upstream::Error) -> Refusal {
+    if let upstream::Error::Request(upstream::payload::Broken::Refused(refusal)) = error {
+        return refusal.clone();
+    }
+    Refusal::new(error.reason(), format!("the provider could not serve this call: {error}"))
+}

@@ -1,0 +1,236 @@
+//! One thread of the gateway: its runtime, its client connections, its connections to providers, its open calls.
+//! Threads share the tables and the journal, and nothing else that changes from call to call.
+
+use crate::{
+    call::{self, Client},
+    drain::Drain,
+    listen::{self, Lane, Message, Place},
+    random::Random,
+    serve::Shared,
+    stream::Io,
+    tls,
+    upstream::{Upstreams, http2::Local},
+    ward::{self, Wards},
+};
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::spawn_local,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+/// How much a connection buffers in each direction, and so the largest request head.
+const BUFFER: usize = 64 << 10;
+/// The most streams of one HTTP/2 client connection.
+const STREAMS: u32 = 128;
+/// The flow-control window of one request's body.
+const WINDOW: u32 = 256 << 10;
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often a silent HTTP/2 client is asked whether it is still there.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// How often unused connections to providers are looked at, in ticks.
+const SWEEP_TICKS: u32 = 10;
+/// After the end of all calls, the time in which clients are still told about it.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How HTTP/2 without TLS begins. No method starts like this.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What all calls of a thread use.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) wards: Wards,
+    pub(crate) random: Random,
+    pub(crate) local: call::Local,
+    drain: Drain,
+    http1: http1::Builder,
+    http2: http2::Builder<Local>,
+}
+
+/// Runs a thread until it is told to stop, or told to drain and everything has ended.
+pub(crate) async fn run(
+    worker: Worker,
+    lane: Lane,
+    mut messages: mpsc::UnboundedReceiver<Message>,
+    accepts: Option<(TcpListener, Vec<Lane>)>,
+) {
+    let worker = Rc::new(worker);
+    let most = worker.shared.settings.limits.connections;
+    let first = accepts.is_some();
+    let acceptor = accepts.map(|(listener, lanes)| spawn_local(listen::accept(listener, lanes, most)));
+    let mut tick = interval(ward::TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let housekeeping = first.then(|| spawn_local(housekeeping(Arc::clone(&worker.shared))));
+    let mut ticks = 0_u32;
+    loop {
+        let message = tokio::select! {
+            message = messages.recv() => message,
+            _ = tick.tick() => {
+                worker.wards.tick();
+                ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(SWEEP_TICKS) {
+                    worker.upstreams.sweep();
+                }
+                if worker.drain.is_on() && lane.load.load(Ordering::Acquire) == 0 && worker.wards.len() == 0 {
+                    break;
+                }
+                continue;
+            }
+        };
+        match message {
+            Some(Message::Connection(stream, peer)) => {
+                let place = Place::counted(&lane.load);
+                spawn_local(connection(Rc::clone(&worker), stream, peer, place));
+            }
+            Some(Message::Cut) => worker.wards.cut_revoked(),
+            Some(Message::Drain) => {
+                if let Some(acceptor) = &acceptor {
+                    acceptor.abort();
+                }
+                worker.drain.start();
+                // Look often from now on: a stop should not wait for a whole tick.
+                tick = interval(Duration::from_millis(10));
+            }
+            Some(Message::Stop) | None => {
+                worker.drain.start();
+                worker.wards.stop();
+                let _ = timeout(LAST_WORDS, idle(&lane)).await;
+                break;
+            }
+        }
+    }
+    if let Some(task) = housekeeping {
+        task.abort();
+    }
+}
+
+async fn idle(lane: &Lane) {
+    while lane.load.load(Ordering::Acquire) > 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What only one thread does: looks whether files have changed.
+async fn housekeeping(shared: Arc<Shared>) {
+    let mut seen = shared.tls.as_ref().map(tls::ListenerTls::stamp);
+    loop {
+        sleep(tls::RELOAD_EVERY).await;
+        shared.look_after();
+        let Some(listener) = &shared.tls else { continue };
+        let now = listener.stamp();
+        if seen.as_ref() != Some(&now) {
+            match listener.reload() {
+                Ok(()) => tracing::info!("the listener's certificate was read again"),
+                Err(error) => tracing::error!(%error, "the listener's certificate has changed and cannot be used"),
+            }
+            seen = Some(now);
+        }
+    }
+}
+
+async fn connection(worker: Rc<Worker>, stream: std::net::TcpStream, peer: SocketAddr, _place: Place) {
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    keep_alive(&stream);
+    let Some((io, http2)) = greet(&worker, stream).await else { return };
+    let client = Client { peer: peer.ip() };
+    let calls = Rc::clone(&worker);
+    let service = service_fn(move |request| call::answer(Rc::clone(&calls), client, request));
+    let io = TokioIo::new(io);
+    let ended = if http2 {
+        let connection = worker.http2.serve_connection(io, service);
+        worker.drain.drive(connection, |connection| connection.graceful_shutdown()).await
+    } else {
+        let connection = worker.http1.serve_connection(io, service).with_upgrades();
+        worker.drain.drive(connection, |connection| connection.graceful_shutdown()).await
+    };
+    if let Err(error) = ended {
+        // Hang-ups and cuts; whoever is interested turns the level up.
+        tracing::trace!(%error, "a client connection ended");
+    }
+}
+
+/// Notices clients whose machine or network is gone.
+fn keep_alive(stream: &TcpStream) {
+    let keep_alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(PING_EVERY);
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_keepalive(&keep_alive) {
+        tracing::debug!(%error, "tcp keep-alive cannot be set");
+    }
+}
+
+/// Does the TLS handshake if there is one, and finds out which version of HTTP the client speaks.
+async fn greet(worker: &Worker, stream: TcpStream) -> Option<(Io, bool)> {
+    if let Some(tls) = &worker.shared.tls {
+        let accepted = timeout(HANDSHAKE, TlsAcceptor::from(tls.config()).accept(stream)).await.ok()?;
+        let stream = accepted.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()?;
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        return Some((Io::Tls(Box::new(TlsStream::Server(stream))), http2));
+    }
+    let limit = worker.shared.settings.limits.client_idle;
+    let http2 = timeout(limit, begins_with_preface(&stream)).await.ok()?.ok()?;
+    Some((Io::Plain(stream), http2))
+}
+
+async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
+    let mut begin = [0; 4];
+    loop {
+        let count = stream.peek(&mut begin).await?;
+        let seen = begin.get(..count).unwrap_or_default();
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if !PREFACE.starts_with(seen) {
+            return Ok(false);
+        }
+        if count >= 3 {
+            return Ok(true);
+        }
+        // One or two letters that could still become anything: what was peeked at stays ready, so wait a little.
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+impl Worker {
+    /// Sets a thread up. Must be called on its own runtime.
+    pub(crate) fn new(shared: Arc<Shared>, local: call::Local, random: Random) -> Self {
+        let limits = shared.settings.limits;
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(limits.client_idle).max_buf_size(BUFFER);
+        let mut http2 = http2::Builder::new(Local);
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW * 4)
+            .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX))
+            .max_send_buf_size(BUFFER)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_EVERY);
+        Self {
+            upstreams: Upstreams::new(&shared.upstream_tls, limits.connect, limits.keep_alive),
+            wards: Wards::new(&limits),
+            random,
+            local,
+            drain: Drain::default(),
+            http1,
+            http2,
+            shared,
+        }
+    }
+}
