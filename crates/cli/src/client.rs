@@ -125,8 +125,8 @@ impl Client {
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
-    pub(crate) async fn delete(&self, route: Route) -> Result<Value, Failure> {
-        self.call(Method::DELETE, route, None::<&()>).await
+    pub(crate) async fn delete(&self, route: Route, body: &impl Serialize) -> Result<Value, Failure> {
+        self.call(Method::DELETE, route, Some(body)).await
     }
 
     /// Asks for something that is read piece by piece.

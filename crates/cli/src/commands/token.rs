@@ -102,13 +102,15 @@ impl Token {
                 app.done(&tokens, |tokens, width| table::table(items(tokens), &columns, "no tokens", width))
             }
             Self::Revoke(revoke) => {
-                let route = Route::new(&["tokens", &revoke.token])?.query("reason", revoke.reason.reason.as_deref());
-                let answer = client.delete(route).await?;
-                let answer =
-                    if answer.is_null() { json!({"token": revoke.token, "status": "revoked"}) } else { answer };
-                let fields =
-                    [plain("name", "/name"), plain("token", "/token"), plain("id", "/id"), plain("status", "/status")];
-                app.done(&answer, |answer, _| table::record(answer, &fields))
+                let body = body([("reason", revoke.reason.json())]);
+                let token = client.delete(Route::new(&["tokens", &revoke.token])?, &body).await?;
+                let fields = [
+                    plain("name", "/name"),
+                    plain("id", "/id"),
+                    plain("status", "/status"),
+                    time("revoked", "/revoked_at"),
+                ];
+                app.done(&token, |token, _| table::record(token, &fields))
             }
         }
     }

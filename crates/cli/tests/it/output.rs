@@ -61,8 +61,10 @@ fn a_long_list_of_keys_comes_in_pages() {
 #[test]
 fn usage_is_a_table_with_a_sum_or_the_servers_json() {
     let answer = json!({"since": "2026-11-20T08:00:00Z", "until": "2026-11-21T08:00:00Z", "rows": [
-        {"key": "web", "model": null, "requests": 2, "input_tokens": 100, "output_tokens": 20, "cost_usd": "0.0015"},
-        {"key": "ci", "model": null, "requests": 10, "input_tokens": 7, "output_tokens": 0, "cost_usd": "0.000001"},
+        {"key": "web", "model": null, "requests": 2, "input_tokens": 100, "output_tokens": 20,
+         "cost_usd": 0.0015, "cost_nano_usd": 1_500_000, "unpriced_requests": 1},
+        {"key": "ci", "model": null, "requests": 10, "input_tokens": 7, "output_tokens": 0,
+         "cost_usd": 0.000_001, "cost_nano_usd": 1_000, "reasoning_tokens": 0},
     ]});
     let same = answer.clone();
     let fake = Fake::start(move |_| ok(answer.clone()));
@@ -75,6 +77,7 @@ ci           10      7       0  $0.000001
 total        12    107      20  $0.001501
 ";
     assert_eq!(run.out, expected);
+    assert_eq!(run.err, "warning: 1 calls have no price: what they cost is missing\n");
     assert_eq!(fake.asked()[0].path, "/api/v1/usage?by=key&since=7d&project=my%20shop");
     let run = User::of(&fake).run(&["usage", "--format", "json"]);
     assert_eq!(run.json(), same);
