@@ -1,7 +1,7 @@
 //! `keyward vault`: the keyring and the recovery identity. The identity is made here, on the client, and never
 //! crosses the wire: the server learns only the recipient, and a proof that somebody holds the identity.
 
-use super::{App, Outcome, body};
+use super::{App, Outcome, ReasonArgs, body};
 use crate::{
     client::{Client, Route},
     failure::{Failure, Kind, Verdict},
@@ -26,8 +26,8 @@ Example:
     /// Put a new wrapping key in place; data keys are re-wrapped in the background
     #[command(after_help = "\
 Example:
-  keyward vault rotate")]
-    Rotate,
+  keyward vault rotate --reason 'yearly'")]
+    Rotate(ReasonArgs),
     /// The offline recovery identity
     #[command(subcommand)]
     Recovery(Recovery),
@@ -59,6 +59,8 @@ pub(crate) struct Create {
     /// Put a new identity in place of the one there is
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    reason: ReasonArgs,
 }
 
 /// Options of `vault recovery prove`.
@@ -76,8 +78,9 @@ impl Vault {
                 let status = app.client()?.get(Route::new(&["vault"])?).await?;
                 app.done(&status, show)
             }
-            Self::Rotate => {
-                let status = app.client()?.post(Route::new(&["vault", "rotate"])?, &json!({})).await?;
+            Self::Rotate(reason) => {
+                let body = body([("reason", reason.json())]);
+                let status = app.client()?.post(Route::new(&["vault", "rotate"])?, &body).await?;
                 app.done(&status, show)
             }
             Self::Recovery(Recovery::Create(create)) => create.run(app).await,
@@ -98,28 +101,27 @@ impl Create {
             discard(&self.output);
             return Err(files::cannot_write(&self.output, &error));
         }
-        let body = body([("recipient", Some(json!(recipient))), ("replace", self.replace.then_some(json!(true)))]);
-        let accepted = match client.post(Route::new(&["vault", "recovery"])?, &body).await {
-            Ok(accepted) => accepted,
-            Err(failure) => return Err(self.not_accepted(failure)),
-        };
-        prove(&client, &identity).await.map_err(|failure| {
+        let body = body([
+            ("recipient", Some(json!(recipient))),
+            ("replace", self.replace.then_some(json!(true))),
+            ("reason", self.reason.json()),
+        ]);
+        let accepted = client.post(Route::new(&["vault", "recovery"])?, &body).await;
+        accepted.map_err(|failure| self.not_accepted(failure))?;
+        let proof = prove(&client, &identity).await.map_err(|failure| {
+            let file = self.output.display();
             failure.hint(format!(
-                "the identity is in {} and was accepted: try `keyward vault recovery prove --identity` with it",
-                self.output.display()
+                "the server took the identity: prove it with `keyward vault recovery prove --identity {file}`"
             ))
         })?;
-        let mut answer = accepted;
-        if let Some(fields) = answer.as_object_mut() {
-            fields.insert("recipient".to_owned(), json!(recipient));
-            fields.insert("identity_file".to_owned(), json!(self.output.display().to_string()));
-        } else {
-            answer = json!({"recipient": recipient, "identity_file": self.output.display().to_string()});
-        }
-        app.context.ui.answer(&answer, |answer, _| {
-            table::record(answer, &[plain("recipient", "/recipient"), plain("identity in", "/identity_file")])
-        })?;
-        app.context.ui.note("proven: the identity in the file opens what is sealed to the recipient");
+        let answer = json!({
+            "recipient": recipient,
+            "identity_file": self.output.display().to_string(),
+            "proven_at": proof.get("proven_at"),
+        });
+        let fields =
+            [plain("recipient", "/recipient"), plain("identity in", "/identity_file"), time("proven", "/proven_at")];
+        app.context.ui.answer(&answer, |answer, _| table::record(answer, &fields))?;
         app.context
             .ui
             .warn("take the file off this machine and keep it safe: it opens the vault when the master key is lost");
@@ -130,8 +132,7 @@ impl Create {
     fn not_accepted(&self, failure: Failure) -> Failure {
         if failure.code.is_some() {
             discard(&self.output);
-            let exists = failure.has_code("recovery_exists");
-            return if exists { failure.hint("to put a new identity in its place, say --replace") } else { failure };
+            return failure;
         }
         failure.hint(format!("{} is kept: the server may have accepted it all the same", self.output.display()))
     }
@@ -159,7 +160,10 @@ async fn prove(client: &Client, identity: &recovery::Identity) -> Result<Value, 
         Kind::Usage | Kind::Failed | Kind::Closed => failure,
     })?;
     let body = json!({"id": challenge.get("id"), "answer": answer});
-    client.post(Route::new(&["vault", "recovery", "prove"])?, &body).await
+    let proof = client.post(Route::new(&["vault", "recovery", "prove"])?, &body).await;
+    proof.map_err(
+        |failure| if failure.has_code("wrong_answer") { Failure { kind: Kind::No, ..failure } } else { failure },
+    )
 }
 
 fn discard(path: &Path) {
@@ -170,13 +174,17 @@ fn discard(path: &Path) {
 fn show(status: &Value, width: Option<u16>) -> String {
     let fields = [
         plain("master key", "/master_key"),
-        plain("master key id", "/master_id"),
-        plain("source", "/source"),
-        plain("to re-wrap", "/rewrap/remaining"),
+        plain("memory", "/memory"),
+        plain("re-wrapping", "/rewrap/state"),
+        plain("secrets moved", "/rewrap/done"),
+        plain("of", "/rewrap/total"),
         plain("recovery recipient", "/recovery/recipient"),
         time("recovery proven", "/recovery/proven_at"),
     ];
     let mut out = table::record(status, &fields);
+    if status.pointer("/recovery/exists") == Some(&Value::Bool(false)) {
+        out.push_str("recovery            none yet: keyward vault recovery create --output FILE\n");
+    }
     if let Some(keys) = status.get("keyring").and_then(Value::as_array) {
         let columns = [
             plain("KEY", "/id"),

@@ -34,7 +34,7 @@ fn recovery() -> impl Fn(&Asked) -> Reply + Send + Sync {
             if asked.json() == expected {
                 ok(json!({"recipient": *recipient.lock().unwrap(), "proven_at": "2026-11-21T08:00:00Z"}))
             } else {
-                problem(422, "proof_failed", "the answer is wrong", None)
+                problem(409, "wrong_answer", "the answer is wrong", None)
             }
         }
         other => panic!("not expected: {other:?}"),
@@ -54,6 +54,7 @@ fn the_recovery_identity_is_made_here_proven_and_never_sent() {
     assert_eq!(run.status, 0, "{run:?}");
     let recipient = run.json()["recipient"].as_str().unwrap().to_owned();
     assert!(recipient.starts_with("age1"), "{run:?}");
+    assert_eq!(run.json()["proven_at"], "2026-11-21T08:00:00Z");
     assert_eq!(mode(&file), 0o600);
     let content = fs::read_to_string(&file).unwrap();
     let identity = content.lines().find(|line| line.starts_with("AGE-SECRET-KEY-1")).unwrap();
@@ -97,7 +98,7 @@ fn an_existing_file_is_never_overwritten_by_an_identity() {
 
 #[test]
 fn a_refused_identity_leaves_no_file_and_an_unclear_one_does() {
-    let fake = Fake::start(|_| problem(409, "recovery_exists", "there is one already", None));
+    let fake = Fake::start(|_| problem(409, "recovery_exists", "there is one already", Some("say --replace")));
     let user = User::of(&fake);
     let file = user.path("identity");
     let run = user.run(&["vault", "recovery", "create", "--output", file.to_str().unwrap()]);
