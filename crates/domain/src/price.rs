@@ -10,7 +10,7 @@ use std::collections::HashMap;
 /// Nano-USD per million tokens. Times a token count this gives femto-USD, so no precision is lost before the sum.
 pub type PerMillion = i64;
 
-/// Rates for the token buckets. A missing rate falls back as [`Rates::of`] says, to the dearer neighbour.
+/// Rates for the token buckets. A missing rate falls back to its neighbour: plain input or output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
