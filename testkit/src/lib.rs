@@ -4,14 +4,17 @@
 //! Everything here is synchronous for its caller: an emulator runs on a thread of its own, and waiting is done on
 //! conditions with a bound, never by sleeping for a while and hoping.
 
+pub mod calls;
 pub mod canary;
 pub mod cli;
 pub mod emulator;
 pub mod encode;
 pub mod keys;
+pub mod other_wires;
 pub mod random;
 pub mod sdk;
 pub mod server;
+pub mod tls;
 pub mod wire;
 
 pub use emulator::{Emulator, Gate, Script, State};

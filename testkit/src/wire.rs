@@ -100,6 +100,16 @@ impl Request {
         text.into_bytes()
     }
 
+    /// The request for HTTP/2.
+    pub(crate) fn over_http2(&self, host: &str) -> http::Request<http_body_util::Full<bytes::Bytes>> {
+        let mut request =
+            http::Request::builder().method(self.method.as_str()).uri(format!("http://{host}{}", self.target));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request.body(self.body.clone().into()).expect("the request is valid")
+    }
+
     /// Sends the request on a connection of its own and reads the whole answer.
     ///
     /// # Panics

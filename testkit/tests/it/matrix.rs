@@ -3,39 +3,15 @@
 
 use keyward_testkit::{
     Emulator, Service, State,
+    calls::main_call,
     emulator::{Echo, Script},
     wire::{Request, Response},
 };
 use serde_json::{Value, json};
 
-/// The provider's main call, with its key where the provider wants it.
 fn call(service: Service, key: &str) -> Request {
-    let model = service.model();
-    let chat = json!({"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5});
-    let root = service.api_root();
-    match service {
-        Service::Anthropic => {
-            Request::post("/v1/messages", &chat).header("x-api-key", key).header("anthropic-version", "2023-06-01")
-        }
-        Service::Gemini => {
-            let body = json!({"contents": [{"parts": [{"text": "Hi"}]}]});
-            Request::post(&format!("/v1beta/models/{model}:generateContent"), &body).header("x-goog-api-key", key)
-        }
-        Service::AzureOpenAi => Request::post("/openai/v1/chat/completions", &chat).header("api-key", key),
-        Service::Bedrock => {
-            let body = json!({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]});
-            Request::post(&format!("/model/{model}/converse"), &body).bearer(key)
-        }
-        Service::Cohere => Request::post("/v2/chat", &chat).bearer(key),
-        Service::Replicate => Request::post("/v1/predictions", &json!({"version": model, "input": {}})).bearer(key),
-        Service::ElevenLabs => Request::post(
-            "/v1/text-to-speech/v",
-            &json!({"text": "Hi",
-        "model_id": model}),
-        )
-        .header("xi-api-key", key),
-        _ => Request::post(&format!("{root}/chat/completions"), &chat).bearer(key),
-    }
+    let sample = main_call(service, false);
+    sample.request_at(&sample.path, key)
 }
 
 fn answer(emulator: &Emulator, state: State) -> Response {
