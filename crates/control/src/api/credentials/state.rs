@@ -1,0 +1,171 @@
+//! What happens to a credential after it was made: checked, switched off and on, revoked.
+
+use super::{Credential, DISABLED, REVOKED, find, finish, restamp, shown, summary};
+use crate::{
+    Control,
+    api::{ReasonBody, checked_reason},
+    auth::{Administrator, Caller, Operator},
+    body::{MaybeJson, Name},
+    control::change,
+    error::{Answer, ApiError},
+    health, integrity,
+    publish::{self, ACTIVE},
+    verify::{self as check, State as Found},
+};
+use axum::{Json, extract::State};
+use keyward_domain::times;
+use keyward_store::CredentialRow;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What a check at the provider found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Check {
+    /// In one word.
+    state: Found,
+    /// As the provider's error table names it; `healthy` when all is well.
+    #[schema(value_type = String)]
+    cause: keyward_domain::provider::Cause,
+    /// What to do; empty when there is nothing to do.
+    remedy: String,
+    /// The provider's HTTP status, when it answered.
+    http_status: Option<u16>,
+    /// When, in RFC 3339.
+    checked_at: String,
+}
+
+/// Refuses what a revoked credential cannot do any more.
+pub(super) fn not_revoked(row: &CredentialRow) -> Answer<()> {
+    if row.status == REVOKED {
+        return Err(ApiError::conflict(
+            "credential_revoked",
+            format!("the credential '{}' was revoked, which is final", row.name),
+        )
+        .hint("add the provider's key anew: keyward credential add"));
+    }
+    Ok(())
+}
+
+/// Ask the provider, with a call that costs nothing, whether it takes the key
+#[utoipa::path(post, path = "/credentials/{credential}/verify", tag = "credentials",
+    params(("credential" = String, Path, description = "Id, or a name that only one has")),
+    responses((status = 200, body = Check)))]
+pub(super) async fn verify(
+    Operator(caller): Operator,
+    State(control): State<Control>,
+    Name(name): Name,
+) -> Answer<Json<Check>> {
+    let row = find(&control, &name).await?;
+    control.trusted(&row).await?;
+    not_revoked(&row)?;
+    let verdict = ask(&control, &row).await?;
+    let now = control.now();
+    if let Some(found) = health::of_check(&row, &verdict, now) {
+        health::put(&control, caller.actor, caller.source, &row, found).await?;
+    }
+    Ok(Json(Check {
+        state: verdict.state,
+        cause: verdict.cause,
+        remedy: verdict.remedy,
+        http_status: verdict.http_status,
+        checked_at: times::show(now),
+    }))
+}
+
+/// Opens the credential and makes its provider's zero-cost call.
+pub(crate) async fn ask(control: &Control, row: &CredentialRow) -> Answer<check::Verdict> {
+    let provider = control.catalogue().provider(&row.provider).ok_or_else(|| {
+        ApiError::conflict("unknown_provider", format!("the provider '{}' is no longer in the catalogue", row.provider))
+    })?;
+    let version =
+        control.store().credential_version(row.id, row.version).await?.filter(|version| version.erased_at.is_none());
+    let version = version.ok_or_else(|| ApiError::internal(format!("credential {} has no secret", row.id)))?;
+    let secret = control.vault().open(&publish::place(row, row.version), &version.sealed)?;
+    let target = check::Target {
+        provider,
+        base_url: row.base_url.as_deref().unwrap_or(&provider.api.base_url),
+        allow_private: row.allow_private,
+    };
+    check::verify(control.settings().outbound.as_ref(), &target, &secret).await
+}
+
+/// Use a credential again: it was switched off, or taken out for its health
+#[utoipa::path(post, path = "/credentials/{credential}/enable", tag = "credentials", request_body = ReasonBody,
+    params(("credential" = String, Path, description = "Id, or a name that only one has")),
+    responses((status = 200, body = Credential)))]
+pub(super) async fn enable(
+    Administrator(caller): Administrator,
+    State(control): State<Control>,
+    Name(name): Name,
+    MaybeJson(ReasonBody { reason }): MaybeJson<ReasonBody>,
+) -> Answer<Json<Credential>> {
+    let before = find(&control, &name).await?;
+    control.trusted(&before).await?;
+    not_revoked(&before)?;
+    set(&control, &caller, &before, ACTIVE, reason).await
+}
+
+/// Keep a credential from being used, without destroying it
+#[utoipa::path(post, path = "/credentials/{credential}/disable", tag = "credentials", request_body = ReasonBody,
+    params(("credential" = String, Path, description = "Id, or a name that only one has")),
+    responses((status = 200, body = Credential)))]
+pub(super) async fn disable(
+    Administrator(caller): Administrator,
+    State(control): State<Control>,
+    Name(name): Name,
+    MaybeJson(ReasonBody { reason }): MaybeJson<ReasonBody>,
+) -> Answer<Json<Credential>> {
+    let before = find(&control, &name).await?;
+    control.trusted(&before).await?;
+    not_revoked(&before)?;
+    set(&control, &caller, &before, DISABLED, reason).await
+}
+
+/// Revoke a credential for good: its secret is destroyed here. It still has to be revoked at the provider
+#[utoipa::path(post, path = "/credentials/{credential}/revoke", tag = "credentials", request_body = ReasonBody,
+    params(("credential" = String, Path, description = "Id, or a name that only one has")),
+    responses((status = 200, body = Credential)))]
+pub(super) async fn revoke(
+    Administrator(caller): Administrator,
+    State(control): State<Control>,
+    Name(name): Name,
+    MaybeJson(ReasonBody { reason }): MaybeJson<ReasonBody>,
+) -> Answer<Json<Credential>> {
+    let before = find(&control, &name).await?;
+    // A record that somebody changed can be revoked, too: that only takes power away.
+    if before.status == REVOKED && integrity::holds(control.vault(), &before) {
+        return shown(&control, &before, Vec::new()).await.map(Json);
+    }
+    set(&control, &caller, &before, REVOKED, reason).await
+}
+
+async fn set(
+    control: &Control,
+    caller: &Caller,
+    before: &CredentialRow,
+    status: &str,
+    reason: Option<String>,
+) -> Answer<Json<Credential>> {
+    let reason = checked_reason(reason)?;
+    let mut row = before.clone();
+    row.status = status.to_owned();
+    restamp(control, &mut row);
+    let mut write = control.write(caller).await?;
+    write.update_credential(&row).await?;
+    let action = match status {
+        ACTIVE => "credential.enable",
+        DISABLED => "credential.disable",
+        _ => "credential.revoke",
+    };
+    if status == ACTIVE {
+        write.put_credential_health(&health::unknown(row.id, control.now())).await?;
+    }
+    if status == REVOKED {
+        for version in control.store().credential_versions(row.id).await? {
+            write.erase_credential_version(row.id, version.version).await?;
+        }
+    }
+    let said = change(action, &row, summary(before), summary(&row), reason);
+    finish(control, write, vec![said], &row).await?;
+    shown(control, &row, Vec::new()).await.map(Json)
+}

@@ -1,0 +1,222 @@
+//! The checks behind `keyward doctor`: database, records, vault, recovery, credentials, keys, tokens, jobs, prices.
+
+use crate::{Control, api, auth::Role, error::Answer, integrity, jobs, publish::ACTIVE};
+use keyward_domain::times;
+use keyward_store::{Health, KeyStatus, decode_secrets};
+use keyward_vault::MemoryKind;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A key that ends within this time is worth a word: 7 days.
+const SOON: i64 = 7 * 86_400_000;
+/// A price list older than this is worth a word: 90 days.
+const OLD: i64 = 90 * 86_400_000;
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// All is well.
+    Ok,
+    /// Worth knowing.
+    Warning,
+    /// Something needs somebody.
+    Failed,
+}
+
+/// One check.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Check {
+    /// What was looked at.
+    name: &'static str,
+    /// How it is.
+    state: State,
+    /// In words.
+    detail: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Check {
+    /// Whether it did not fail.
+    pub(crate) fn is_fine(&self) -> bool {
+        self.state != State::Failed
+    }
+
+    fn new(name: &'static str, state: State, detail: impl Into<String>) -> Self {
+        Self { name, state, detail: detail.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: &str) -> Self {
+        self.hint = Some(hint.to_owned());
+        self
+    }
+}
+
+/// Looks at everything.
+pub(crate) async fn examine(control: &Control) -> Answer<Vec<Check>> {
+    Ok(vec![
+        database(control),
+        records(control).await?,
+        vault(control).await?,
+        recovery(control).await?,
+        credentials(control).await?,
+        keys(control).await?,
+        tokens(control).await?,
+        background(control).await?,
+        prices(control),
+    ])
+}
+
+fn database(control: &Control) -> Check {
+    let kind = control.store().kind();
+    match control.store().health() {
+        Health::Sound => Check::new("database", State::Ok, format!("{kind}, sound")),
+        Health::DiskFull => Check::new("database", State::Failed, format!("{kind}: the disk is full"))
+            .hint("free space on the disk that holds the data folder"),
+        Health::Corrupt { detail } => Check::new("database", State::Failed, format!("{kind} is damaged: {detail}"))
+            .hint("stop the server and restore the last backup: keyward restore"),
+    }
+}
+
+async fn records(control: &Control) -> Answer<Check> {
+    let bad = jobs::integrity::sweep(control).await?;
+    if bad == 0 {
+        return Ok(Check::new("records", State::Ok, "every record that grants power is as Keyward wrote it"));
+    }
+    let named: Vec<String> =
+        control.tampered_rows().values().map(|row| format!("{} '{}' ({})", row.kind, row.name, row.id)).collect();
+    let detail = format!("changed outside of Keyward and not used: {}", named.join(", "));
+    Ok(Check::new("records", State::Failed, detail)
+        .hint("find out who can write to the database; revoke these records and make them anew, or restore a backup"))
+}
+
+async fn vault(control: &Control) -> Answer<Check> {
+    let status = api::vault::vault_status(control).await?;
+    let detail = format!("master key {}, {}", control.vault().master_id(), status.progress());
+    Ok(match control.vault().memory() {
+        MemoryKind::Ordinary => {
+            Check::new("vault", State::Warning, format!("{detail}; the master key's memory is not locked"))
+                .hint("raise the limit on locked memory: ulimit -l, or LimitMEMLOCK= in the systemd unit")
+        }
+        MemoryKind::Secret | MemoryKind::Locked => Check::new("vault", State::Ok, detail),
+    })
+}
+
+async fn recovery(control: &Control) -> Answer<Check> {
+    let Some(row) = control.store().recoveries().await?.pop() else {
+        let state = if control.settings().demo { State::Warning } else { State::Failed };
+        return Ok(Check::new(
+            "recovery",
+            state,
+            "there is no offline recovery identity: a lost master key would be final",
+        )
+        .hint("make one: keyward vault recovery create --output FILE"));
+    };
+    if row.master_id != control.vault().master_id().to_string() {
+        return Ok(Check::new(
+            "recovery",
+            State::Failed,
+            "the recovery copy holds another master key than the one in use",
+        )
+        .hint("make it anew: keyward vault recovery create --replace --output FILE"));
+    }
+    Ok(match row.proven_at {
+        Some(at) => Check::new("recovery", State::Ok, format!("{}, proven {}", row.recipient, times::show(at))),
+        None => Check::new("recovery", State::Warning, format!("{}, never proven to work", row.recipient))
+            .hint("prove it: keyward vault recover --identity FILE --check"),
+    })
+}
+
+async fn credentials(control: &Control) -> Answer<Check> {
+    let rows = control.store().credentials(None).await?;
+    let health = control.store().credential_healths().await?;
+    let active: Vec<_> = rows.iter().filter(|row| row.status == ACTIVE).collect();
+    let mut sick = Vec::new();
+    for row in &active {
+        let known = health.iter().find(|health| health.credential == row.id);
+        if let Some(known) = known.filter(|known| known.state == "dead" || known.state == "no_money") {
+            sick.push(format!("'{}' ({}): {}", row.name, row.provider, known.cause.as_deref().unwrap_or(&known.state)));
+        } else if control.catalogue().provider(&row.provider).is_none() {
+            sick.push(format!("'{}': the provider '{}' is not in the catalogue", row.name, row.provider));
+        } else if control.store().credential_version(row.id, row.version).await?.is_none() {
+            sick.push(format!("'{}': its secret is missing", row.name));
+        }
+    }
+    if sick.is_empty() {
+        return Ok(Check::new("credentials", State::Ok, format!("{} in use", active.len())));
+    }
+    Ok(Check::new("credentials", State::Failed, sick.join("; ")).hint("keyward credential list says what to do"))
+}
+
+async fn keys(control: &Control) -> Answer<Check> {
+    let now = control.now();
+    let (mut active, mut ending, mut unreadable) = (0_u64, Vec::new(), 0_u64);
+    control
+        .store()
+        .each_key(None, |row| {
+            let alive = row.status == KeyStatus::Active && row.expires_at.is_none_or(|end| end > now);
+            active += u64::from(alive);
+            unreadable += u64::from(decode_secrets(&row.secrets).is_none());
+            if alive && row.expires_at.is_some_and(|end| end <= now + SOON) && ending.len() < 20 {
+                ending.push(row.name);
+            }
+        })
+        .await?;
+    if unreadable > 0 {
+        return Ok(Check::new("keys", State::Failed, format!("the secrets of {unreadable} keys cannot be read"))
+            .hint("revoke them and make new ones, or restore a backup"));
+    }
+    if ending.is_empty() {
+        return Ok(Check::new("keys", State::Ok, format!("{active} active")));
+    }
+    Ok(Check::new("keys", State::Warning, format!("{active} active; ending within a week: {}", ending.join(", ")))
+        .hint("extend them: keyward key update NAME --expires 90d"))
+}
+
+async fn tokens(control: &Control) -> Answer<Check> {
+    let now = control.now();
+    let rows = control.store().tokens().await?;
+    let owners = rows.iter().filter(|row| {
+        row.role == Role::Owner.name()
+            && row.revoked_at.is_none()
+            && row.expires_at.is_none_or(|end| end > now)
+            && integrity::holds(control.vault(), *row)
+    });
+    Ok(match owners.count() {
+        0 => Check::new("tokens", State::Warning, "nobody owns this installation yet")
+            .hint("open the set-up link that the server printed when it started"),
+        count => Check::new("tokens", State::Ok, format!("{count} owners")),
+    })
+}
+
+async fn background(control: &Control) -> Answer<Check> {
+    let now = control.now();
+    let stuck: Vec<String> = control
+        .store()
+        .jobs()
+        .await?
+        .into_iter()
+        .filter(|job| job.owner.is_some() && job.lease_until > 0 && job.lease_until < now)
+        .map(|job| job.name)
+        .collect();
+    Ok(if stuck.is_empty() {
+        Check::new("jobs", State::Ok, "the background jobs run")
+    } else {
+        Check::new("jobs", State::Warning, format!("began and did not end: {}", stuck.join(", ")))
+            .hint("another run takes over; if this stays, look at the log")
+    })
+}
+
+fn prices(control: &Control) -> Check {
+    let version = &control.catalogue().prices().version;
+    let date = version.get(..10).and_then(|text| times::moment(text).ok());
+    match date {
+        Some(date) if control.now().saturating_sub(date) > OLD => {
+            Check::new("prices", State::Warning, format!("the price list is of {version}"))
+                .hint("upgrade Keyward, or put newer prices into the configuration folder")
+        }
+        _ => Check::new("prices", State::Ok, format!("price list {version}")),
+    }
+}

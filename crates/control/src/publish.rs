@@ -1,0 +1,332 @@
+//! Tells the gateway what is so: everything at the start, then only what changed, before the call that changed it is
+//! answered. A row whose code does not hold is left out.
+//!
+//! INVARIANT: reading and telling happen under one lock, so the gateway never goes back to an older picture.
+
+use crate::{Control, integrity};
+use keyward_domain::{
+    Environment, KeyId, ProjectId,
+    grant::Grant,
+    policy::Policy,
+    secret::Place,
+    snapshot::{Everything, Route, RouteCredential, Update},
+};
+use keyward_store::{
+    CredentialHealthRow, CredentialRow, CredentialVersionRow, EnvironmentRow, Error, KeyRow, KeyStatus, ProjectRow,
+    decode_secrets,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// The status of a project that is no longer in use.
+pub(crate) const ARCHIVED: &str = "archived";
+/// The status of a credential that is used.
+pub(crate) const ACTIVE: &str = "active";
+
+/// Where a credential's secret belongs.
+pub(crate) fn place(credential: &CredentialRow, version: u64) -> Place {
+    Place {
+        table: "credential",
+        tenant: credential.project.uuid(),
+        record: credential.id.uuid(),
+        version,
+        field: "secret",
+    }
+}
+
+/// Tells everything anew.
+pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
+    let _order = control.publishing().lock().await;
+    let mut bases = Bases::default();
+    for row in control.store().projects().await? {
+        if control.trusts(&row).await {
+            bases.add_project(&row);
+        }
+    }
+    for row in control.store().environments().await? {
+        let trusted = control.trusts(&row).await;
+        bases.add_environment(&row, trusted);
+    }
+    let mut grants = Vec::new();
+    let mut bad = Vec::new();
+    let vault = Arc::clone(control.vault());
+    control
+        .store()
+        .each_key(None, |row| {
+            if integrity::holds(&vault, &row) {
+                grants.extend(bases.grant(&row));
+            } else {
+                bad.push(row);
+            }
+        })
+        .await?;
+    for row in &bad {
+        control.report_tampered(row).await;
+    }
+    let routes = routes(control, &bases, control.store().credentials(None).await?, None).await?;
+    let mut objects = Vec::new();
+    control.store().each_object(|object| objects.push(object)).await?;
+    control.tell_gateway(Update::Everything(Box::new(Everything {
+        providers: control.catalogue().providers().to_vec(),
+        grants,
+        routes,
+        prices: Arc::clone(control.catalogue().prices()),
+        objects,
+    })));
+    Ok(())
+}
+
+/// Tells of keys that are new or changed.
+pub(crate) async fn keys(control: &Control, ids: &[KeyId]) -> Result<(), Error> {
+    tell_keys(control, ids).await.inspect_err(|_| control.note_unpublished())
+}
+
+async fn tell_keys(control: &Control, ids: &[KeyId]) -> Result<(), Error> {
+    let _order = control.publishing().lock().await;
+    let (mut grants, mut gone) = (Vec::new(), Vec::new());
+    for id in ids {
+        match control.store().key(*id).await? {
+            Some(row) if control.trusts(&row).await => {
+                let mut bases = bases_of(control, row.project).await?;
+                match bases.grant(&row) {
+                    Some(grant) => grants.push(grant),
+                    None => gone.push(row.id),
+                }
+            }
+            _ => gone.push(*id),
+        }
+    }
+    tell(control, grants, gone);
+    Ok(())
+}
+
+/// Tells of a project that changed: all its keys and routes.
+pub(crate) async fn project(control: &Control, id: ProjectId) -> Result<(), Error> {
+    tell_project(control, id).await.inspect_err(|_| control.note_unpublished())
+}
+
+async fn tell_project(control: &Control, id: ProjectId) -> Result<(), Error> {
+    let _order = control.publishing().lock().await;
+    let mut bases = bases_of(control, id).await?;
+    let (mut grants, mut gone) = (Vec::new(), Vec::new());
+    let mut bad = Vec::new();
+    let vault = Arc::clone(control.vault());
+    control
+        .store()
+        .each_key(Some(id), |row| {
+            if !integrity::holds(&vault, &row) {
+                gone.push(row.id);
+                bad.push(row);
+            } else if let Some(grant) = bases.grant(&row) {
+                grants.push(grant);
+            } else {
+                gone.push(row.id);
+            }
+        })
+        .await?;
+    for row in &bad {
+        control.report_tampered(row).await;
+    }
+    tell(control, grants, gone);
+    let credentials = control.store().credentials(Some(id)).await?;
+    let providers: BTreeSet<Box<str>> = credentials.iter().map(|row| row.provider.as_str().into()).collect();
+    let routes = routes(control, &bases, credentials, Some((id, &providers))).await?;
+    control.tell_gateway(Update::Routes(routes));
+    Ok(())
+}
+
+/// Tells of a project's credentials for one provider.
+pub(crate) async fn route(control: &Control, project: ProjectId, provider: &str) -> Result<(), Error> {
+    tell_route(control, project, provider).await.inspect_err(|_| control.note_unpublished())
+}
+
+async fn tell_route(control: &Control, project: ProjectId, provider: &str) -> Result<(), Error> {
+    let _order = control.publishing().lock().await;
+    let bases = bases_of(control, project).await?;
+    let mut credentials = control.store().credentials(Some(project)).await?;
+    credentials.retain(|row| row.provider == provider);
+    let providers = BTreeSet::from([Box::from(provider)]);
+    let routes = routes(control, &bases, credentials, Some((project, &providers))).await?;
+    control.tell_gateway(Update::Routes(routes));
+    Ok(())
+}
+
+fn tell(control: &Control, grants: Vec<Grant>, gone: Vec<KeyId>) {
+    if !grants.is_empty() {
+        control.tell_gateway(Update::Grants(grants));
+    }
+    if !gone.is_empty() {
+        control.tell_gateway(Update::Forget(gone));
+    }
+}
+
+/// What keys inherit from, as far as it can be trusted.
+#[derive(Default)]
+pub(crate) struct Bases {
+    projects: HashMap<ProjectId, (Policy, bool)>,
+    /// None: there is a row, and it cannot be used.
+    environments: HashMap<(ProjectId, Environment), Option<Policy>>,
+    /// Equal policies share one allocation, and their text is read once.
+    shared: HashMap<(ProjectId, Environment, Box<str>), Option<Arc<Policy>>>,
+}
+
+/// What the keys of one project inherit from.
+pub(crate) async fn bases_of(control: &Control, id: ProjectId) -> Result<Bases, Error> {
+    let mut bases = Bases::default();
+    if let Some(row) = control.store().project(id).await?
+        && control.trusts(&row).await
+    {
+        bases.add_project(&row);
+    }
+    for row in control.store().environments_of(id).await? {
+        let trusted = control.trusts(&row).await;
+        bases.add_environment(&row, trusted);
+    }
+    Ok(bases)
+}
+
+/// Reads a stored policy. One that cannot be read came from a newer version: what depends on it is left out.
+pub(crate) fn read_policy(kind: &str, id: &str, text: &str) -> Option<Policy> {
+    serde_json::from_str(text)
+        .inspect_err(|error| tracing::error!(kind, id, %error, "a stored policy cannot be read"))
+        .ok()
+}
+
+impl Bases {
+    fn add_project(&mut self, row: &ProjectRow) {
+        if let Some(policy) = read_policy("project", &row.id.to_string(), &row.policy) {
+            self.projects.insert(row.id, (policy, row.status == ARCHIVED));
+        }
+    }
+
+    fn add_environment(&mut self, row: &EnvironmentRow, trusted: bool) {
+        let policy = trusted.then(|| read_policy("environment", row.environment.name(), &row.policy)).flatten();
+        self.environments.insert((row.project, row.environment), policy);
+    }
+
+    fn is_archived(&self, project: ProjectId) -> bool {
+        self.projects.get(&project).is_none_or(|(_, archived)| *archived)
+    }
+
+    /// The key's policy with everything it inherits; none when any part of it cannot be used.
+    pub(crate) fn effective(&self, project: ProjectId, environment: Environment, own: &Policy) -> Option<Policy> {
+        let (base, _) = self.projects.get(&project)?;
+        match self.environments.get(&(project, environment)) {
+            None => Some(own.inheriting(base)),
+            Some(policy) => Some(own.inheriting(&policy.as_ref()?.inheriting(base))),
+        }
+    }
+
+    fn grant(&mut self, row: &KeyRow) -> Option<Grant> {
+        let place = (row.project, row.environment, row.policy.as_str().into());
+        let policy = match self.shared.get(&place) {
+            Some(known) => known.clone(),
+            None => {
+                let made = read_policy("key", &row.id.to_string(), &row.policy)
+                    .and_then(|own| self.effective(row.project, row.environment, &own))
+                    .map(Arc::new);
+                self.shared.insert(place, made.clone());
+                made
+            }
+        }?;
+        Some(Grant {
+            key: row.id,
+            public_id: row.public_id,
+            project: row.project,
+            environment: row.environment,
+            secrets: decode_secrets(&row.secrets)?,
+            revoked: row.status == KeyStatus::Revoked || self.is_archived(row.project),
+            expires_at: row.expires_at,
+            policy,
+        })
+    }
+}
+
+/// Builds routes. With `only`, exactly those of one project and these providers, the empty ones too, so that a route
+/// that lost its last credential is seen to be gone.
+async fn routes(
+    control: &Control,
+    bases: &Bases,
+    credentials: Vec<CredentialRow>,
+    only: Option<(ProjectId, &BTreeSet<Box<str>>)>,
+) -> Result<Vec<Route>, Error> {
+    let mut routes: HashMap<(ProjectId, Environment, Box<str>), Vec<RouteCredential>> = HashMap::new();
+    if let Some((project, providers)) = only {
+        for environment in Environment::ALL {
+            routes.extend(providers.iter().map(|id| ((project, environment, id.clone()), Vec::new())));
+        }
+    }
+    let mut secrets = Secrets::read(control, only.is_some(), &credentials).await?;
+    for row in credentials {
+        if row.status != ACTIVE || bases.is_archived(row.project) || !control.trusts(&row).await {
+            continue;
+        }
+        let Some(entry) = secrets.entry(control, &row) else { continue };
+        for environment in Environment::ALL {
+            if row.environment.is_none_or(|only| only == environment) {
+                let place = (row.project, environment, row.provider.as_str().into());
+                routes.entry(place).or_default().push(entry.clone());
+            }
+        }
+    }
+    Ok(routes
+        .into_iter()
+        .map(|((project, environment, provider), mut credentials)| {
+            credentials.sort_by_key(|credential| (credential.order, credential.id));
+            Route { project, environment, provider, credentials }
+        })
+        .collect())
+}
+
+/// The ciphertexts and the health of credentials.
+struct Secrets {
+    versions: HashMap<keyward_domain::CredentialId, CredentialVersionRow>,
+    health: HashMap<keyward_domain::CredentialId, CredentialHealthRow>,
+}
+
+impl Secrets {
+    async fn read(control: &Control, few: bool, credentials: &[CredentialRow]) -> Result<Self, Error> {
+        let store = control.store();
+        let (mut versions, mut health) = (HashMap::new(), HashMap::new());
+        if few {
+            for row in credentials.iter().filter(|row| row.status == ACTIVE) {
+                versions.extend(store.credential_version(row.id, row.version).await?.map(|found| (row.id, found)));
+                health.extend(store.credential_health(row.id).await?.map(|found| (row.id, found)));
+            }
+        } else {
+            versions.extend(store.current_versions().await?.into_iter().map(|row| (row.credential, row)));
+            health.extend(store.credential_healths().await?.into_iter().map(|row| (row.credential, row)));
+        }
+        Ok(Self { versions, health })
+    }
+
+    fn entry(&mut self, control: &Control, row: &CredentialRow) -> Option<RouteCredential> {
+        let version = self.versions.remove(&row.id).filter(|version| version.erased_at.is_none())?;
+        let provider = control.catalogue().provider(&row.provider);
+        let base_url = match (&row.base_url, provider) {
+            (Some(own), _) => own.as_str().into(),
+            (None, Some(provider)) if !provider.api.base_url.is_empty() => provider.api.base_url.clone(),
+            _ => {
+                tracing::error!(
+                    credential = row.name,
+                    provider = row.provider,
+                    "this credential has no API root: its provider is not in the catalogue, or needs a base URL"
+                );
+                return None;
+            }
+        };
+        Some(RouteCredential {
+            id: row.id,
+            version: row.version,
+            place: place(row, row.version),
+            sealed: version.sealed,
+            base_url,
+            allow_private: row.allow_private,
+            order: row.order,
+            weight: row.weight,
+            out_until: self.health.get(&row.id).and_then(|health| health.out_until),
+        })
+    }
+}
