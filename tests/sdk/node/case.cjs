@@ -2,6 +2,9 @@
 // Each script prints one JSON object with what it saw; the Rust test that runs it compares.
 "use strict";
 
+// Node 18, which Debian 12 has, keeps this class in a module; the SDKs ask for it by its global name.
+globalThis.File ??= require("node:buffer").File;
+
 exports.MODEL = process.env.KEYWARD_SDK_MODEL;
 
 /** The keys that must fail, by the name of their case. */

@@ -1,0 +1,170 @@
+//! Whoever can write to the database file but holds no master key gains nothing: changed rows and moved ciphertexts
+//! are refused, and it is said which.
+
+use crate::world::{PROJECT, World, assert_answered};
+use keyward_testkit::{Script, Service, cli::Run};
+use serde_json::json;
+use std::{fs, process::Command};
+
+/// Runs SQL on the server's database.
+fn sql(world: &World, statement: &str) -> String {
+    let mut command = Command::new("sqlite3");
+    command.arg(world.server.data().join("keyward.db")).arg(statement);
+    Run::of(command, b"").ok().stdout
+}
+
+fn stop(world: &mut World) {
+    assert!(world.server.stop().success(), "{}", world.server.log());
+}
+
+/// Whether the audit log says that the row of this table and name was changed behind the server's back.
+fn is_audited(world: &World, table: &str, name: &str) -> bool {
+    let hex = sql(world, &format!("select lower(hex(id)) from {table} where name = '{name}'"));
+    let log = world.server.api("GET", "/api/v1/audit?limit=200", None).json();
+    log["items"].as_array().expect("audit rows").iter().any(|row| {
+        let subject = row["subject"].as_str().unwrap_or_default().replace('-', "");
+        row["action"] == "tamper.detected" && subject == hex.trim()
+    })
+}
+
+#[test]
+fn a_policy_widened_by_sql_is_refused_by_name() {
+    let (mut world, _) = World::simple(Service::OpenAi, Script::default());
+    let narrow = world.key("narrow", json!({"providers": ["openai"], "models": ["nothing-*"]}));
+    let honest = world.key("honest", json!({"providers": ["openai"]}));
+    stop(&mut world);
+    let changed =
+        sql(&world, "update keys set policy = '{\"providers\":[\"*\"]}' where name = 'narrow'; select changes();");
+    assert_eq!(changed.trim(), "1");
+    world.server.launch();
+    let refused = world.send(&world.call(Service::OpenAi, false, &narrow));
+    assert!(refused.status == 401 || refused.status == 403, "{} {}", refused.status, refused.text());
+    assert!(refused.header("keyward-error").is_some());
+    assert_answered(&world.send(&world.call(Service::OpenAi, false, &honest)));
+    assert!(world.server.log().contains("narrow"), "the log names the row:\n{}", world.server.log());
+    assert!(is_audited(&world, "keys", "narrow"), "the audit log names the row");
+    let doctor = world.server.run(&["doctor"]);
+    assert_eq!(doctor.status, 1, "the doctor finds it: {}", doctor.all());
+    assert!(doctor.all().contains("narrow"), "{}", doctor.all());
+}
+
+#[test]
+fn a_revocation_undone_by_sql_is_noticed() {
+    let (mut world, key) = World::simple(Service::OpenAi, Script::default());
+    let _told = world.server.tell(&["key", "revoke", "web"]);
+    stop(&mut world);
+    let _said = sql(&world, "update keys set status = 'active', revoked_at = null where name = 'web'");
+    world.server.launch();
+    let refused = world.send(&world.call(Service::OpenAi, false, &key));
+    assert!(refused.header("keyward-error").is_some(), "{} {}", refused.status, refused.text());
+    assert_ne!(refused.status, 200);
+}
+
+#[test]
+fn a_token_with_a_higher_role_by_sql_opens_nothing() {
+    let (mut world, _) = World::simple(Service::OpenAi, Script::default());
+    let made = world.server.api("POST", "/api/v1/tokens", Some(&json!({"name": "reader", "role": "viewer"})));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let token = made.json()["token"].as_str().expect("a token").to_owned();
+    stop(&mut world);
+    let _said = sql(&world, "update tokens set role = 'owner' where name = 'reader'");
+    world.server.launch();
+    let try_it = keyward_testkit::wire::Request::get("/api/v1/projects").bearer(&token);
+    assert_eq!(try_it.send(world.server.admin()).status, 401);
+    assert!(is_audited(&world, "tokens", "reader"));
+}
+
+#[test]
+fn ciphertexts_that_changed_places_do_not_open() {
+    let (mut world, key) = World::simple(Service::OpenAi, Script::default());
+    world.credential(Service::OpenAi, "spare", Script::default());
+    stop(&mut world);
+    let swap = "create temp table two as select v.credential_id id, v.sealed sealed from credential_versions v; \
+        update credential_versions set sealed = (select sealed from two where id <> credential_id); select changes();";
+    assert_eq!(sql(&world, swap).trim(), "2");
+    world.server.launch();
+    let before = world.emulator(Service::OpenAi).count();
+    let refused = world.send(&world.call(Service::OpenAi, false, &key));
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let reason = refused.header("keyward-error");
+    assert!(matches!(reason, Some("credential_sealed" | "no_credential")), "{reason:?}");
+    assert_eq!(world.emulator(Service::OpenAi).count(), before, "no key was sent anywhere");
+    crate::world::eventually("the log to name the credential", || {
+        let log = world.server.log();
+        (log.contains("main") || log.contains("spare")).then_some(())
+    });
+}
+
+#[test]
+fn a_credential_pointed_elsewhere_by_sql_is_not_used() {
+    let (mut world, key) = World::simple(Service::OpenAi, Script::default());
+    let thief = keyward_testkit::Emulator::start(Service::OpenAi);
+    stop(&mut world);
+    let _said = sql(&world, &format!("update credentials set base_url = '{}'", thief.base_url()));
+    world.server.launch();
+    let refused = world.send(&world.call(Service::OpenAi, false, &key));
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(thief.count(), 0, "the real key went to the thief");
+}
+
+#[test]
+fn a_wrong_master_key_says_so() {
+    let (mut world, key) = World::simple(Service::OpenAi, Script::default());
+    stop(&mut world);
+    let path = world.server.data().join("master.key");
+    let right = fs::read(&path).expect("the master key's file");
+    let other = World::with(&[]);
+    let wrong = fs::read(other.server.data().join("master.key")).expect("the other master key's file");
+    fs::write(&path, &wrong).expect("the file can be written");
+    let said = world.server.try_launch().expect_err("a server with a wrong master key does not start");
+    assert!(said.contains("expected") && said.contains("got"), "{said}");
+    fs::remove_file(&path).expect("the file can be removed");
+    let said = world.server.try_launch().expect_err("a server with data and without its master key does not start");
+    assert!(said.contains("master"), "{said}");
+    write_private(&path, &right);
+    world.server.launch();
+    assert_answered(&world.send(&world.call(Service::OpenAi, false, &key)));
+}
+
+#[test]
+fn a_master_key_that_others_may_read_is_refused_with_the_fix() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (mut world, _) = World::simple(Service::OpenAi, Script::default());
+    stop(&mut world);
+    let path = world.server.data().join("master.key");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("the mode can be changed");
+    let said = world.server.try_launch().expect_err("a loose mode is refused");
+    assert!(said.contains("chmod 600"), "{said}");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the mode can be changed");
+    world.server.launch();
+}
+
+fn write_private(path: &std::path::Path, bytes: &[u8]) {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(path).expect("a new file");
+    file.write_all(bytes).expect("the file can be written");
+}
+
+#[test]
+fn recovery_backup_and_restore_bring_everything_back() {
+    let (mut world, key) = World::simple(Service::OpenAi, Script::default());
+    let backup = world.server.folder().join("all.backup");
+    let name = backup.to_string_lossy().into_owned();
+    let _told = world.server.tell(&["backup", &name]);
+    assert_ne!(world.server.run(&["backup", &name]).status, 0, "a backup is never overwritten");
+    stop(&mut world);
+
+    let identity = world.server.folder().join("identity.txt").to_string_lossy().into_owned();
+    let data = world.server.data().to_string_lossy().into_owned();
+    let onto_itself = world.server.run(&["restore", &name, "--identity", &identity, "--data-dir", &data]);
+    assert_ne!(onto_itself.status, 0, "restore never overwrites");
+    fs::remove_dir_all(world.server.data()).expect("the data can be removed");
+    let wrong = World::with(&[]);
+    let wrong = wrong.server.folder().join("identity.txt").to_string_lossy().into_owned();
+    assert_ne!(world.server.run(&["restore", &name, "--identity", &wrong, "--data-dir", &data]).status, 0);
+    let restored = world.server.run(&["restore", &name, "--identity", &identity, "--data-dir", &data]);
+    let _told = restored.ok();
+    world.server.launch();
+    assert_answered(&world.send(&world.call(Service::OpenAi, false, &key)));
+    assert!(world.server.api("GET", &format!("/api/v1/projects/{PROJECT}"), None).status == 200);
+}
