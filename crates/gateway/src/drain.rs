@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::Waker,
+    task::{Context, Poll, Waker},
 };
 
 /// Whether a thread's connections should come to an end.
@@ -38,15 +38,35 @@ impl Drain {
                 told = true;
                 shut(connection.as_mut());
             }
-            if !told && let Some(slot) = self.wakers.borrow_mut().get_mut(place.slot) {
-                match slot {
-                    Some(waker) if waker.will_wake(cx.waker()) => {}
-                    _ => *slot = Some(cx.waker().clone()),
-                }
+            if !told {
+                self.wake_with(&place, cx);
             }
             connection.as_mut().poll(cx)
         })
         .await
+    }
+
+    /// Waits for something that has not begun to matter: nothing comes of it once the connections are told.
+    pub(crate) async fn unless<T>(&self, part: impl Future<Output = T>) -> Option<T> {
+        let mut part = pin!(part);
+        let place = self.place();
+        poll_fn(|cx| {
+            if self.on.get() {
+                return Poll::Ready(None);
+            }
+            self.wake_with(&place, cx);
+            part.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+
+    fn wake_with(&self, place: &Place<'_>, cx: &Context<'_>) {
+        if let Some(slot) = self.wakers.borrow_mut().get_mut(place.slot) {
+            match slot {
+                Some(waker) if waker.will_wake(cx.waker()) => {}
+                _ => *slot = Some(cx.waker().clone()),
+            }
+        }
     }
 
     fn place(&self) -> Place<'_> {
@@ -76,10 +96,7 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        rc::Rc,
-        task::{Context, Poll},
-    };
+    use std::rc::Rc;
 
     struct Connection<'a>(&'a Cell<u32>);
 
@@ -105,6 +122,7 @@ mod tests {
         tokio::join!(drive(one), drive(two), stop);
         assert_eq!(told, [Cell::new(1), Cell::new(1)]);
         drive(&Cell::new(0)).await;
+        assert_eq!(drain.unless(std::future::pending::<()>()).await, None);
         assert_eq!(drain.wakers.borrow().len(), 2, "places are used again");
         assert!(drain.wakers.borrow().iter().all(Option::is_none));
     }

@@ -69,6 +69,8 @@ enum State {
     Flowing(Box<Flow>),
     /// The last bytes, and then the break.
     Words(Bytes, Cut),
+    /// The break, after what has been handed on could leave: an error makes hyper forget what it still holds.
+    Breaking(Cut),
     Broken(Cut),
     Done,
 }
@@ -182,15 +184,18 @@ impl Stream {
         let mut state = self.slot.0.borrow_mut();
         let next = match &mut *state {
             State::Done => return Poll::Ready(None),
-            State::Words(..) | State::Broken(_) => {
-                return Poll::Ready(match std::mem::replace(&mut *state, State::Done) {
-                    State::Words(bytes, cut) => {
-                        *state = State::Broken(cut);
-                        Some(Ok(Frame::data(bytes)))
+            State::Words(..) | State::Breaking(_) | State::Broken(_) => {
+                let (next, polled) = match std::mem::replace(&mut *state, State::Done) {
+                    State::Words(bytes, cut) => (State::Breaking(cut), Poll::Ready(Some(Ok(Frame::data(bytes))))),
+                    State::Breaking(cut) => {
+                        cx.waker().wake_by_ref();
+                        (State::Broken(cut), Poll::Pending)
                     }
-                    State::Broken(cut) => Some(Err(cut)),
-                    State::Flowing(_) | State::Done => None,
-                });
+                    State::Broken(cut) => (State::Done, Poll::Ready(Some(Err(cut)))),
+                    State::Flowing(_) | State::Done => (State::Done, Poll::Ready(None)),
+                };
+                *state = next;
+                return polled;
             }
             State::Flowing(flow) => {
                 self.guard.wake_with(cx);
@@ -213,20 +218,23 @@ impl Stream {
                 Poll::Ready(frame.map(Ok))
             }
             Poll::Ready(Next::Broken(error)) => {
-                let refusal = lost(&error);
-                let State::Flowing(mut flow) = std::mem::replace(&mut *state, State::Done) else {
-                    return Poll::Ready(None);
-                };
-                let words = flow.finish(Outcome::UpstreamLost, Some(&refusal));
-                drop(flow);
-                Poll::Ready(Some(match words {
-                    Some(words) => {
-                        *state = State::Broken(Cut::Upstream(error));
-                        Ok(Frame::data(words))
-                    }
-                    None => Err(Cut::Upstream(error)),
-                }))
+                if let State::Flowing(mut flow) = std::mem::replace(&mut *state, State::Done) {
+                    let words = flow.finish(Outcome::UpstreamLost, Some(&lost(&error)));
+                    *state = State::last(words, Cut::Upstream(error));
+                }
+                drop(state);
+                self.poll_next(cx)
             }
+        }
+    }
+}
+
+impl State {
+    /// What is left to do for a flow that is over before its end.
+    fn last(words: Option<Bytes>, cut: Cut) -> Self {
+        match words {
+            Some(words) => Self::Words(words, cut),
+            None => Self::Breaking(cut),
         }
     }
 }
@@ -236,10 +244,7 @@ impl Held for Slot {
         let mut state = self.0.borrow_mut();
         let State::Flowing(mut flow) = std::mem::replace(&mut *state, State::Done) else { return };
         let words = flow.finish(outcome(end), Some(&ended(end)));
-        *state = match words {
-            Some(words) => State::Words(words, Cut::Ended(end)),
-            None => State::Broken(Cut::Ended(end)),
-        };
+        *state = State::last(words, Cut::Ended(end));
     }
 }
 

@@ -148,7 +148,8 @@ async fn connection(worker: Rc<Worker>, stream: std::net::TcpStream, peer: Socke
         return;
     }
     keep_alive(&stream);
-    let Some((io, http2)) = greet(&worker, stream).await else { return };
+    // Whoever has not said anything when the service stops is not waited for.
+    let Some((io, http2)) = worker.drain.unless(greet(&worker, stream)).await.flatten() else { return };
     let client = Client { peer: peer.ip() };
     let calls = Rc::clone(&worker);
     let service = service_fn(move |request| call::answer(Rc::clone(&calls), client, request));
