@@ -1,0 +1,124 @@
+//! Paths and queries as they arrive. What a proxy, a framework or a provider might read differently is refused.
+
+use keyward_domain::refusal::{Reason, Refusal};
+
+/// Query parameters that carry a credential of some provider: never sent on.
+const CREDENTIAL_PARAMETERS: &[&str] = &[
+    "key",
+    "api_key",
+    "api-key",
+    "apikey",
+    "access_token",
+    "oauth_token",
+    "auth_token",
+    "token",
+    "x-api-key",
+    "x-goog-api-key",
+    "xi-api-key",
+    "authorization",
+    "subscription-key",
+];
+
+fn malformed(message: &str) -> Refusal {
+    Refusal::new(Reason::MalformedRequest, message)
+}
+
+/// Refuses paths that could mean one thing here and another upstream.
+pub(super) fn check(path: &str) -> Result<(), Refusal> {
+    if !path.starts_with('/') {
+        return Err(malformed("the request target must be a path"));
+    }
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => {
+                let code = [bytes.next(), bytes.next()];
+                let [Some(high), Some(low)] = code else {
+                    return Err(malformed("the path ends within a percent code"));
+                };
+                match hex(high).zip(hex(low)).map(|(high, low)| high * 16 + low) {
+                    None => return Err(malformed("the path has a percent sign that begins no code")),
+                    // Control characters, `%`, `.`, `/`, `\`: decoded once more by somebody, they change the path.
+                    Some(0..=0x1F | 0x7F | b'%' | b'.' | b'/' | b'\\') => {
+                        return Err(malformed("the path has an encoded slash, dot, percent sign or control character"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            b'\\' | 0..=0x20 | 0x7F.. => return Err(malformed("the path has a character that must not be there")),
+            _ => {}
+        }
+    }
+    for segment in path.get(1..).unwrap_or_default().split('/').rev().skip(1) {
+        if segment.is_empty() {
+            return Err(malformed("the path has an empty segment (//)"));
+        }
+    }
+    if path.split('/').any(|segment| matches!(segment, "." | "..") || segment.starts_with("..;")) {
+        return Err(malformed("the path has a segment of dots"));
+    }
+    Ok(())
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// A path parameter, decoded. The path has passed [`check`].
+pub(super) fn decoded_param(raw: &str) -> Result<String, Refusal> {
+    decoded(raw, false).ok_or_else(|| malformed("a part of the path is not UTF-8"))
+}
+
+/// A name or value of a query, decoded: also `+` for a space. `None` when it is not UTF-8 or a code is broken.
+pub(super) fn decoded_query(raw: &str) -> Option<String> {
+    decoded(raw, true)
+}
+
+fn decoded(raw: &str, plus: bool) -> Option<String> {
+    let mut out = Vec::with_capacity(raw.len());
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => hex(bytes.next()?)? * 16 + hex(bytes.next()?)?,
+            b'+' if plus => b' ',
+            other => other,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+/// The names and values of a query, still encoded.
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split(['&', ';']).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Path and query for upstream: without anything in the query that carries a credential, by name or because the
+/// presented key's public id is in it.
+pub(super) fn with_clean_query(path: &str, query: Option<&str>, public_id: &str) -> String {
+    let Some(query) = query.filter(|query| !query.is_empty()) else { return path.to_owned() };
+    let mut out = String::with_capacity(path.len() + query.len() + 1);
+    out.push_str(path);
+    let mut separator = '?';
+    for pair in query.split('&').filter(|pair| !carries_credential(pair, public_id)) {
+        out.push(separator);
+        out.push_str(pair);
+        separator = '&';
+    }
+    out
+}
+
+fn carries_credential(pair: &str, public_id: &str) -> bool {
+    // A semicolon separates too for some servers; such a pair goes as a whole.
+    pairs(pair).any(|(name, value)| {
+        let name = decoded_query(name).unwrap_or_default();
+        let value = decoded_query(value);
+        CREDENTIAL_PARAMETERS.iter().any(|known| known.eq_ignore_ascii_case(&name))
+            || name.contains(public_id)
+            || value.is_some_and(|value| value.contains(public_id))
+    })
+}
+
+/// A text from a request, short and harmless enough for a message.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(120).collect()
+}

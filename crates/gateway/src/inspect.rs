@@ -1,0 +1,140 @@
+//! How far a request is looked into: just enough to decide. Finds the model, the flags and the caps, and says which
+//! bytes must change; everything around them stays as the client wrote it.
+
+mod body;
+mod edit;
+mod form;
+pub mod json;
+mod plan;
+
+pub use body::{json as json_body, message};
+pub use edit::Edits;
+pub use form::Form;
+pub use plan::RequestPlan;
+
+use crate::{inbound::Inbound, tables::OperationPlan};
+use http::{HeaderMap, header};
+use keyward_domain::{
+    policy,
+    policy::Policy,
+    provider::{BodyKind, ModelSource},
+    refusal::{Reason, Refusal},
+};
+
+/// What is known of a request once it was looked into.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The model asked for, without a leading `models/`. None: the operation has none, or a WebSocket will name it.
+    pub model: Option<Box<str>>,
+    /// Whether the client asked for a stream in the body.
+    pub stream: bool,
+    /// Whether usage was asked for in the client's stead, so that the extra chunk must be taken out of the answer.
+    pub strip_usage: bool,
+    /// The length of the body, in bytes.
+    pub input_bytes: u64,
+    /// The most output tokens the call can give, over all its answers, when that is bounded.
+    pub output_cap: Option<u64>,
+    /// What the body names as objects at the provider, as written.
+    pub references: Vec<Box<str>>,
+}
+
+impl Facts {
+    /// How many tokens the input may be, before the provider has counted: a quarter of its bytes.
+    #[must_use]
+    pub const fn input_estimate(&self) -> u64 {
+        self.input_bytes.div_ceil(4)
+    }
+
+    /// How many tokens the call may use in all: what tokens-per-minute limits take at first.
+    #[must_use]
+    pub fn token_estimate(&self) -> u64 {
+        self.input_estimate().saturating_add(self.output_cap.unwrap_or(0))
+    }
+}
+
+/// What to do with a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyPlan {
+    /// Pass it on unseen, counting its bytes.
+    Stream,
+    /// Collect it, at most this many bytes, and read it with [`json_body`].
+    Collect {
+        /// In bytes.
+        limit: u64,
+    },
+    /// Pass it on while a [`Form`] reads along.
+    Form,
+}
+
+/// Decides how a body is read, from the operation and the request's headers.
+///
+/// # Errors
+/// A [`Refusal`] when the body is of a kind, or packed in a way, in which the deciding fields cannot be seen.
+pub fn body_plan(inbound: &Inbound, headers: &HeaderMap, max_body: u64) -> Result<BodyPlan, Refusal> {
+    let wanted = inbound.plan.operation.request;
+    if matches!(wanted, BodyKind::None | BodyKind::Bytes) {
+        return Ok(BodyPlan::Stream);
+    }
+    let packed =
+        headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if packed {
+        return Err(malformed(
+            "this request body is compressed and cannot be looked into: send it without content-encoding",
+        ));
+    }
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let is_form = kind.get(..19).is_some_and(|head| head.eq_ignore_ascii_case(b"multipart/form-data"));
+    match wanted {
+        BodyKind::Multipart if is_form => Ok(BodyPlan::Form),
+        _ if is_form => Err(malformed("this operation takes a JSON body, not a form")),
+        _ => Ok(BodyPlan::Collect { limit: max_body }),
+    }
+}
+
+/// The facts of a request whose body is not looked into: the model from its path or query.
+///
+/// # Errors
+/// A [`Refusal`] when the model is named twice.
+pub fn head(inbound: &Inbound) -> Result<Facts, Refusal> {
+    Ok(Facts { model: head_model(inbound)?, ..Facts::default() })
+}
+
+/// The model as far as path, query or catalogue say it.
+pub(crate) fn head_model(inbound: &Inbound) -> Result<Option<Box<str>>, Refusal> {
+    let model = match &inbound.plan.operation.model {
+        None | Some(ModelSource::Body(_)) => None,
+        Some(ModelSource::Fixed(name)) => Some(name.clone()),
+        Some(ModelSource::Path(param)) => inbound.param(param).map(Into::into),
+        Some(ModelSource::Query(name)) => inbound.query_value(name)?.map(Into::into),
+    };
+    Ok(model.map(|model: Box<str>| bare_model(&model).into()))
+}
+
+/// The model's name without a leading `models/`.
+#[must_use]
+pub fn bare_model(model: &str) -> &str {
+    model.strip_prefix("models/").unwrap_or(model)
+}
+
+/// The most output tokens that the key allows a call.
+pub(crate) const fn output_limit(policy: &Policy) -> Option<u64> {
+    policy.max_output_tokens
+}
+
+/// Checks a model that was found, and that one was found where one must be.
+///
+/// # Errors
+/// The [`Refusal`] of the key's policy.
+pub fn check_model(plan: &OperationPlan, model: Option<&str>, policy: &Policy) -> Result<(), Refusal> {
+    if plan.operation.model.is_none() {
+        return Ok(());
+    }
+    policy::decide_model(policy, model)
+}
+
+pub(crate) fn malformed(message: impl Into<String>) -> Refusal {
+    Refusal::new(Reason::MalformedRequest, message)
+}
+
+#[cfg(test)]
+mod tests;

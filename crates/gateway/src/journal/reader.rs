@@ -1,0 +1,145 @@
+//! Reading: for the collector, which stores events and their positions in one transaction and then releases them.
+//! Reading never takes anything away; what was not released is read again by the next process.
+
+use super::{
+    Inner,
+    files::{Segment, Stream},
+    record::{self, HEAD, Position},
+};
+use keyward_domain::usage::GatewayEvent;
+use std::{
+    collections::HashMap,
+    os::unix::fs::FileExt,
+    sync::{Arc, atomic::Ordering},
+};
+
+/// How much of a file is read at once.
+const PIECE: usize = 256 << 10;
+
+/// A reader of all streams.
+#[derive(Debug)]
+pub struct Reader {
+    inner: Arc<Inner>,
+    cursors: HashMap<u64, Cursor>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cursor {
+    /// The sequence of the next record.
+    next: u64,
+    /// Where it stands: the file's number and the place in it. Zero: to be found.
+    number: u64,
+    at: usize,
+}
+
+impl Reader {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, cursors: HashMap::new() }
+    }
+
+    /// Skips what the database has already: the last stored sequence of each stream. Called once, before reading.
+    pub fn resume_after(&mut self, stored: &[(u64, u64)]) {
+        for stream in self.inner.files.streams() {
+            let Some((_, sequence)) = stored.iter().find(|(id, _)| *id == stream.id) else { continue };
+            self.cursors.insert(stream.id, Cursor { next: sequence + 1, number: 0, at: 0 });
+            self.inner.files.release(&stream, *sequence);
+        }
+    }
+
+    /// The next events, at most `max`: of each stream in its order, earlier processes' first. Empty when there are none
+    /// at the moment.
+    pub fn next_batch(&mut self, max: usize) -> Vec<(Position, GatewayEvent)> {
+        let mut batch = Vec::new();
+        let mut streams = self.inner.files.streams();
+        streams.sort_by_key(|stream| !stream.old);
+        for stream in streams {
+            if batch.len() >= max {
+                break;
+            }
+            self.read_stream(&stream, max, &mut batch);
+        }
+        batch
+    }
+
+    /// Says that everything up to a position, in its stream, is stored for good: its files may be used again.
+    pub fn release(&self, position: Position) {
+        let streams = self.inner.files.streams();
+        if let Some(stream) = streams.iter().find(|stream| stream.id == position.stream) {
+            self.inner.files.release(stream, position.sequence);
+        }
+    }
+
+    fn read_stream(&mut self, stream: &Arc<Stream>, max: usize, batch: &mut Vec<(Position, GatewayEvent)>) {
+        let start = stream.released() + 1;
+        let mut cursor = *self.cursors.entry(stream.id).or_insert(Cursor { next: start, number: 0, at: 0 });
+        for segment in stream.segments() {
+            if segment.head.number < cursor.number {
+                continue;
+            }
+            if segment.head.number != cursor.number {
+                if segment.head.first > cursor.next {
+                    tracing::error!(
+                        stream = stream.id,
+                        from = cursor.next,
+                        to = segment.head.first,
+                        "records of the journal are missing"
+                    );
+                    cursor.next = segment.head.first;
+                }
+                (cursor.number, cursor.at) = (segment.head.number, HEAD);
+            }
+            if !read_segment(stream.id, &segment, &mut cursor, max, batch) {
+                break;
+            }
+        }
+        self.cursors.insert(stream.id, cursor);
+    }
+}
+
+/// Reads on in one file; whether the next file may be read too.
+fn read_segment(
+    stream: u64,
+    segment: &Segment,
+    cursor: &mut Cursor,
+    max: usize,
+    batch: &mut Vec<(Position, GatewayEvent)>,
+) -> bool {
+    let sealed = segment.sealed.load(Ordering::Acquire);
+    let end = usize::try_from(segment.committed.load(Ordering::Acquire)).unwrap_or(usize::MAX);
+    let mut at = cursor.at;
+    let mut buffer = Vec::new();
+    // The file's own count of its records: a cursor that resumes begins behind some of them.
+    let mut sequence = if at == HEAD { segment.head.first } else { cursor.next };
+    while at < end && batch.len() < max {
+        buffer.resize(PIECE.min(end - at), 0);
+        if let Err(error) = segment.file.read_exact_at(&mut buffer, at as u64) {
+            tracing::error!(%error, "a file of the journal cannot be read");
+            return false;
+        }
+        let mut used = 0;
+        while batch.len() < max
+            && let Some((payload, room)) =
+                buffer.get(used..).and_then(|rest| record::decode(rest, segment.head.salt, sequence))
+        {
+            if sequence >= cursor.next {
+                match record::decode_event(payload) {
+                    Some(event) => batch.push((Position { stream, sequence }, event)),
+                    None => {
+                        tracing::error!(stream, sequence, "an event of the journal is of a kind unknown here: skipped");
+                    }
+                }
+            }
+            used += room;
+            sequence += 1;
+        }
+        at += used;
+        cursor.at = at;
+        cursor.next = cursor.next.max(sequence);
+        if used == 0 {
+            tracing::error!(stream, sequence, "a record of the journal is damaged: the rest of its file is skipped");
+            cursor.at = end;
+            return sealed;
+        }
+    }
+    sealed && at >= end
+}

@@ -1,0 +1,136 @@
+//! The bytes of a record, and of the head of a file.
+//!
+//! A file begins with a head of 64 bytes: magic, stream, number, first sequence, salt, checksum. Then records, each
+//! aligned to eight: length (stored last), checksum over salt, sequence and payload, sequence, payload. The payload
+//! is a version byte and the event. Files are used again without being cleared: what they held before has another
+//! salt, so its checksums are wrong.
+
+use keyward_domain::usage::GatewayEvent;
+
+/// The head of a file.
+pub(super) const HEAD: usize = 64;
+/// What stands before a payload.
+pub(super) const PREFIX: usize = 16;
+/// The longest payload.
+pub(super) const LONGEST: usize = 2_048;
+/// The most room that one record takes.
+pub(super) const MOST: usize = PREFIX + LONGEST;
+
+const MAGIC: &[u8; 8] = b"KWJRNL01";
+const VERSION: u8 = 1;
+
+/// Where a record stands: never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// Which row of files: one per writer and process.
+    pub stream: u64,
+    /// The record's number in it, from 1.
+    pub sequence: u64,
+}
+
+/// What the head of a file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) stream: u64,
+    pub(super) number: u64,
+    pub(super) first: u64,
+    pub(super) salt: u64,
+}
+
+impl Head {
+    pub(super) fn encode(&self) -> [u8; HEAD] {
+        let mut out = [0; HEAD];
+        let words = [u64::from_le_bytes(*MAGIC), self.stream, self.number, self.first, self.salt];
+        for (slot, word) in out.chunks_exact_mut(8).zip(words) {
+            slot.copy_from_slice(&word.to_le_bytes());
+        }
+        let checksum = crc32fast::hash(out.get(..40).unwrap_or_default());
+        if let Some(slot) = out.get_mut(40..44) {
+            slot.copy_from_slice(&checksum.to_le_bytes());
+        }
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let checksum = u32::from_le_bytes(bytes.get(40..44)?.try_into().ok()?);
+        let sound = bytes.get(..8)? == MAGIC && crc32fast::hash(bytes.get(..40)?) == checksum;
+        let word = |at: usize| bytes.get(at..at + 8).and_then(|eight| eight.try_into().ok()).map(u64::from_le_bytes);
+        sound.then_some(Self { stream: word(8)?, number: word(16)?, first: word(24)?, salt: word(32)? })
+    }
+}
+
+/// The room that a record with a payload of this length takes.
+pub(super) const fn room(payload: usize) -> usize {
+    (PREFIX + payload).next_multiple_of(8)
+}
+
+pub(super) fn checksum(salt: u64, sequence: u64, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut start = [0; 16];
+    let (first, second) = start.split_at_mut(8);
+    first.copy_from_slice(&salt.to_le_bytes());
+    second.copy_from_slice(&sequence.to_le_bytes());
+    hasher.update(&start);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+/// The record at the start of the bytes: its payload, and the room it takes. `None` when there is none, or not whole.
+pub(super) fn decode(bytes: &[u8], salt: u64, sequence: u64) -> Option<(&[u8], usize)> {
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|four| four.try_into().ok()).map(u32::from_le_bytes);
+    let length = usize::try_from(word(0)?).ok().filter(|length| (1..=LONGEST).contains(length))?;
+    let told = u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?);
+    let payload = bytes.get(PREFIX..PREFIX + length)?;
+    (told == sequence && word(4)? == checksum(salt, sequence, payload)).then_some((payload, room(length)))
+}
+
+/// Writes an event into a buffer; `None` when it does not fit.
+pub(super) fn encode_event<'b>(event: &GatewayEvent, buffer: &'b mut [u8; LONGEST]) -> Option<&'b [u8]> {
+    let (version, rest) = buffer.split_first_mut()?;
+    *version = VERSION;
+    let used = postcard::to_slice(event, rest).ok()?.len();
+    buffer.get(..=used)
+}
+
+/// Reads an event back.
+pub(super) fn decode_event(payload: &[u8]) -> Option<GatewayEvent> {
+    match payload.split_first()? {
+        (&VERSION, rest) => postcard::from_bytes(rest).ok(),
+        _ => None,
+    }
+}
+
+/// The event with every text that a client or a provider chose cut to a length that fits for certain.
+pub(super) fn shortened(event: &GatewayEvent) -> GatewayEvent {
+    let mut event = event.clone();
+    match &mut event {
+        GatewayEvent::Usage(usage) => {
+            cut(&mut usage.model, 200);
+            cut(&mut usage.user_agent, 200);
+            cut(&mut usage.upstream_id, 128);
+            cut(&mut usage.price_version, 128);
+            cut(&mut usage.provider, 64);
+            cut(&mut usage.operation, 64);
+            usage.usage.tier.iter_mut().for_each(|tier| cut(tier, 64));
+            usage.usage.model.iter_mut().for_each(|model| cut(model, 200));
+        }
+        GatewayEvent::Object(object) => {
+            // An id that was cut would name something else; ids of such length are nobody's.
+            cut(&mut object.object, crate::objects::LONGEST_ID);
+            cut(&mut object.kind, 64);
+            cut(&mut object.provider, 64);
+        }
+        GatewayEvent::Credential(_) => {}
+    }
+    event
+}
+
+fn cut(text: &mut Box<str>, longest: usize) {
+    if text.len() > longest {
+        let mut end = longest;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        *text = text.get(..end).unwrap_or_default().into();
+    }
+}

@@ -1,0 +1,345 @@
+use super::*;
+use keyward_domain::{
+    CredentialId, KeyId, ProjectId,
+    provider::Cause,
+    usage::{CredentialReport, GatewayEvent, OwnedObject},
+};
+use proptest::prelude::*;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::fs::FileExt,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// A small event that carries a number.
+fn event(number: i64) -> GatewayEvent {
+    GatewayEvent::Credential(CredentialReport {
+        credential: CredentialId::new(1, [1; 10]),
+        version: 1,
+        cause: Cause::Healthy,
+        at: number,
+    })
+}
+
+fn number(event: &GatewayEvent) -> i64 {
+    match event {
+        GatewayEvent::Credential(report) => report.at,
+        other => panic!("not a test event: {other:?}"),
+    }
+}
+
+/// Small files, so that they are changed often.
+const SMALL: Options = Options { segment_bytes: 16 << 10, max_bytes: 1 << 20, sync_every: Duration::from_millis(50) };
+
+/// Different for every journal of a test run.
+static SEED: AtomicU64 = AtomicU64::new(1);
+
+fn open(folder: &Path, options: Options) -> Journal {
+    Journal::open(folder, options, || SEED.fetch_add(0x1234_5678_9ABC, Ordering::Relaxed)).expect("a journal")
+}
+
+fn read_all(reader: &mut Reader) -> Vec<(Position, i64)> {
+    let mut all = Vec::new();
+    loop {
+        let batch = reader.next_batch(37);
+        if batch.is_empty() {
+            return all;
+        }
+        all.extend(batch.iter().map(|(position, event)| (*position, number(event))));
+    }
+}
+
+fn numbers(reader: &mut Reader) -> Vec<i64> {
+    read_all(reader).into_iter().map(|(_, number)| number).collect()
+}
+
+fn files(folder: &Path) -> usize {
+    fs::read_dir(folder).expect("a folder").filter(|entry| entry.as_ref().unwrap().path().extension().is_some()).count()
+}
+
+#[test]
+fn events_come_back_in_order_and_are_gone_when_released() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = open(folder.path(), SMALL);
+    let writer = journal.writer();
+    for at in 0..1_000 {
+        assert_eq!(writer.append(&event(at)).map(|position| position.sequence), Some(at.unsigned_abs() + 1));
+    }
+    let mut reader = journal.reader();
+    let all = read_all(&mut reader);
+    assert_eq!(all.iter().map(|(_, number)| *number).collect::<Vec<_>>(), (0..1_000).collect::<Vec<_>>());
+    assert!(reader.next_batch(1).is_empty());
+    assert_eq!(numbers(&mut journal.reader()), (0..1_000).collect::<Vec<_>>(), "reading takes nothing away");
+    assert!(journal.depth().bytes > 0 && journal.depth().lost == 0);
+
+    writer.append(&event(1_000));
+    assert_eq!(numbers(&mut reader), [1_000], "a reader goes on where it was");
+    reader.release(Position { stream: all[0].0.stream, sequence: 1_001 });
+    drop((writer, reader, journal));
+    let journal = open(folder.path(), SMALL);
+    let left = read_all(&mut journal.reader());
+    // The last file of the stream was still being written and stays until its stream is done.
+    assert!(left.len() < 400, "whole files were given back: {}", left.len());
+    let mut reader = journal.reader();
+    reader.resume_after(&[(all[0].0.stream, 1_001)]);
+    assert!(numbers(&mut reader).is_empty(), "the database has them all");
+    assert_eq!(journal.depth().bytes, 0);
+    assert!(journal.inner.files.streams().is_empty(), "the stream of the earlier process is done with");
+}
+
+#[test]
+fn no_event_comes_twice_when_the_database_knows_how_far_it_got() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = open(folder.path(), SMALL);
+    let (one, two) = (journal.writer(), journal.writer());
+    let mut last = Vec::new();
+    for at in 0..500 {
+        last = vec![one.append(&event(at)).unwrap(), two.append(&event(10_000 + at)).unwrap()];
+    }
+    drop((one, two, journal));
+    for stored in [0_u64, 1, 137, 138, 499, 500] {
+        let journal = open(folder.path(), SMALL);
+        let mut reader = journal.reader();
+        // Nothing is released here: a copy of the journal is read again and again.
+        let cursor: Vec<(u64, u64)> = last.iter().map(|position| (position.stream, stored)).collect();
+        let before = read_all(&mut journal.reader());
+        reader.resume_after(&cursor);
+        let after = numbers(&mut reader);
+        let expected = before.iter().filter(|(position, _)| position.sequence > stored).count();
+        assert_eq!(after.len(), expected, "after {stored}");
+        assert_eq!(after.len(), usize::try_from(2 * (500 - stored)).unwrap());
+    }
+}
+
+#[test]
+fn files_are_used_again_and_what_they_held_never_shows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = open(folder.path(), SMALL);
+    let writer = journal.writer();
+    let mut reader = journal.reader();
+    for at in 0..20_000 {
+        assert!(writer.append(&event(at)).is_some());
+        if at % 100 == 99 {
+            let batch = reader.next_batch(1_000);
+            assert_eq!(batch.len(), 100);
+            assert_eq!(number(&batch[0].1), at - 99);
+            reader.release(batch[99].0);
+        }
+    }
+    assert!(files(folder.path()) <= 12, "{} files for a few kilobytes", files(folder.path()));
+    drop((writer, reader, journal));
+    let journal = open(folder.path(), SMALL);
+    let left = numbers(&mut journal.reader());
+    assert!(left.iter().all(|number| *number >= 19_000), "only the last file may come back: {left:?}");
+    assert!(left.is_sorted());
+}
+
+#[test]
+fn a_torn_tail_is_ignored_and_everything_before_it_read() {
+    for (what, expected) in [("cut", 9), ("flipped", 9), ("length", 9), ("nothing", 10), ("first", 0)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = open(folder.path(), SMALL);
+        let writer = journal.writer();
+        (0..10).for_each(|at| assert!(writer.append(&event(at)).is_some()));
+        let segment = journal.inner.files.streams()[0].segments()[0].clone();
+        let end = segment.committed.load(Ordering::Acquire);
+        let each = (end - record::HEAD as u64) / 10;
+        drop((writer, journal));
+        match what {
+            "cut" => segment.file.set_len(end - 3).unwrap(),
+            "flipped" => segment.file.write_all_at(&[0xFF], end - each + record::PREFIX as u64 + 2).unwrap(),
+            "length" => segment.file.write_all_at(&[0xFF; 4], end - each).unwrap(),
+            "first" => segment.file.write_all_at(&[0xFF], record::HEAD as u64 + 4).unwrap(),
+            _ => {}
+        }
+        let journal = open(folder.path(), SMALL);
+        assert_eq!(numbers(&mut journal.reader()), (0..expected).collect::<Vec<_>>(), "{what}");
+    }
+}
+
+#[test]
+fn a_full_journal_refuses_new_calls_and_keeps_its_word_to_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { max_bytes: 64 << 10, ..SMALL };
+    let journal = open(folder.path(), options);
+    let writer = journal.writer();
+    let mut written = 0;
+    let mut tickets = Vec::new();
+    loop {
+        match writer.ticket() {
+            Ok(ticket) => tickets.push(ticket),
+            Err(Full) => break,
+        }
+        if tickets.len() > 3 {
+            tickets.remove(0);
+            assert!(writer.append(&event(written)).is_some());
+            written += 1;
+        }
+        assert!(written < 10_000, "the limit was never reached");
+    }
+    assert!(journal.depth().full);
+    for _ in tickets.drain(..) {
+        assert!(writer.append(&event(written)).is_some(), "who has a ticket finds room");
+        written += 1;
+    }
+    assert_eq!(journal.depth().lost, 0);
+    let mut reader = journal.reader();
+    let all = read_all(&mut reader);
+    assert_eq!(all.len(), usize::try_from(written).unwrap(), "nothing accepted was lost");
+    reader.release(all.last().unwrap().0);
+    assert!(writer.ticket().is_ok(), "room again");
+    assert!(!journal.depth().full);
+}
+
+#[test]
+fn a_disk_that_takes_no_more_files_refuses_new_calls() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = open(&folder.path().join("journal"), SMALL);
+    let writer = journal.writer();
+    let mut tickets: Vec<Ticket> = std::iter::from_fn(|| writer.ticket().ok()).take(2).collect();
+    fs::remove_dir_all(folder.path().join("journal")).expect("removed");
+    tickets.extend(std::iter::from_fn(|| writer.ticket().ok()).take(10_000));
+    assert!(tickets.len() < 10_000, "no new file can be made, so no room can be promised");
+    assert!(journal.depth().full);
+}
+
+#[test]
+fn two_processes_cannot_write_one_journal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = open(folder.path(), SMALL);
+    assert!(matches!(Journal::open(folder.path(), SMALL, || 1), Err(Error::InUse(_))));
+    drop(first);
+    assert!(Journal::open(folder.path(), SMALL, || 1).is_ok());
+}
+
+#[test]
+fn threads_write_while_one_reads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = open(folder.path(), Options { max_bytes: 8 << 20, ..SMALL });
+    let mut seen = Vec::new();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3)
+            .map(|thread| {
+                let writer = journal.writer();
+                scope.spawn(move || {
+                    for at in 0..5_000 {
+                        let _ticket = writer.ticket().expect("room");
+                        assert!(writer.append(&event(thread * 1_000_000 + at)).is_some());
+                    }
+                })
+            })
+            .collect();
+        let mut reader = journal.reader();
+        while seen.len() < 15_000 {
+            let batch = reader.next_batch(500);
+            if batch.is_empty() && threads.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+                seen.extend(read_all(&mut reader).into_iter().map(|(_, number)| number));
+                break;
+            }
+            batch.iter().for_each(|(position, event)| {
+                seen.push(number(event));
+                reader.release(*position);
+            });
+        }
+    });
+    for thread in 0..3 {
+        let own: Vec<i64> = seen.iter().copied().filter(|number| number / 1_000_000 == thread).collect();
+        let expected: Vec<i64> = (0..5_000).map(|at| thread * 1_000_000 + at).collect();
+        assert_eq!(own, expected, "each stream is whole, in order and without doubles");
+    }
+}
+
+#[test]
+fn long_texts_are_cut_and_never_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = open(folder.path(), SMALL);
+    let writer = journal.writer();
+    let object = OwnedObject {
+        provider: "p".into(),
+        object: "x".repeat(5_000).into(),
+        kind: "file".into(),
+        project: ProjectId::new(1, [1; 10]),
+        key: KeyId::new(1, [1; 10]),
+        credential: CredentialId::new(1, [1; 10]),
+        at: 0,
+    };
+    assert!(writer.append(&GatewayEvent::Object(object)).is_some());
+    let batch = journal.reader().next_batch(10);
+    let GatewayEvent::Object(read) = &batch[0].1 else { panic!("another event") };
+    assert_eq!(read.object.len(), crate::objects::LONGEST_ID);
+}
+
+#[test]
+fn what_a_later_version_wrote_is_skipped() {
+    assert_eq!(record::decode_event(&[9, 1, 2, 3]), None);
+    assert_eq!(record::decode_event(&[]), None);
+    let mut buffer = [0; record::LONGEST];
+    let bytes = record::encode_event(&event(7), &mut buffer).expect("fits");
+    assert_eq!(record::decode_event(bytes), Some(event(7)));
+}
+
+/// Not a test of its own: the process that `a_killed_process_loses_nothing` kills. It writes events and says on its
+/// standard output how far it got.
+#[test]
+#[ignore = "the child process of another test"]
+fn child_that_is_killed() {
+    let journal = open(Path::new("journal"), Options { max_bytes: 256 << 20, ..SMALL });
+    let writer = journal.writer();
+    let mut out = io::stdout().lock();
+    for at in 0..i64::MAX {
+        let _ticket = writer.ticket().expect("room");
+        assert!(writer.append(&event(at)).is_some());
+        if writeln!(out, "written {at}").is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing() {
+    for rounds in [1_usize, 500, 3_000] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = std::env::current_exe().expect("this program");
+        let mut child = Command::new(program)
+            .args(["--exact", "journal::tests::child_that_is_killed", "--ignored", "--nocapture"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a child");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let mut said = None;
+        let mut count = 0;
+        while count < rounds {
+            let line = lines.next().expect("the child writes on").expect("text");
+            if let Some((_, number)) = line.split_once("written ") {
+                said = number.parse::<i64>().ok();
+                count += 1;
+            }
+        }
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        // What it said before it died.
+        let last = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.strip_prefix("written ")?.parse::<i64>().ok())
+            .last()
+            .or(said)
+            .expect("something was written");
+        let journal = open(&folder.path().join("journal"), SMALL);
+        let all = numbers(&mut journal.reader());
+        assert!(all.len() as i64 > last, "event {last} was accepted, and {} came back", all.len());
+        assert_eq!(all, (0..all.len() as i64).collect::<Vec<_>>(), "in order, without holes, without doubles");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_recovery_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), salt in any::<u64>()) {
+        let _ = record::Head::decode(&bytes);
+        let _ = record::decode(&bytes, salt, 1);
+        let _ = record::decode_event(&bytes);
+    }
+}

@@ -1,0 +1,106 @@
+use super::*;
+#[test]
+fn a_minutes_requests_may_come_at_once_and_then_come_back_evenly() {
+    let live = Live::default();
+    for _ in 0..60 {
+        assert_eq!(live.take_request(60, 1_000_000), Ok(()));
+    }
+    assert_eq!(live.take_request(60, 1_000_000), Err(1_000));
+    assert_eq!(live.take_request(60, 1_000_999), Err(1));
+    assert_eq!(live.take_request(60, 1_001_000), Ok(()));
+    assert_eq!(live.take_request(60, 1_001_000), Err(1_000));
+}
+
+#[test]
+fn waiting_as_long_as_told_is_always_enough() {
+    for per_minute in [1, 7, 60, 999, 1_000_003] {
+        let live = Live::default();
+        let mut now = 5_000;
+        for _ in 0..per_minute {
+            live.take_request(per_minute, now).expect("the allowance is full");
+        }
+        for _ in 0..5 {
+            let wait = std::iter::repeat_with(|| live.take_request(per_minute, now)).find_map(Result::err);
+            let wait = wait.expect("the allowance ends");
+            now += i64::try_from(wait).unwrap();
+            live.take_request(per_minute, now).expect("waited as told");
+        }
+    }
+}
+
+#[test]
+fn a_refused_request_costs_nothing() {
+    let live = Live::default();
+    live.take_request(1, 0).expect("first");
+    for _ in 0..100 {
+        assert_eq!(live.take_request(1, 30_000), Err(30_000));
+    }
+    live.take_request(1, 60_000).expect("a minute later");
+}
+
+#[test]
+fn tokens_are_estimated_then_put_right() {
+    let live = Arc::new(Live::default());
+    let mut hold = live.take_tokens(900, 1_000, 0).expect("fits");
+    assert_eq!(live.take_tokens(200, 1_000, 0).unwrap_err(), Some(6_000));
+    hold.settle(100);
+    hold.settle(0);
+    let mut second = live.take_tokens(900, 1_000, 0).expect("800 came back");
+    second.settle(1_900);
+    assert_eq!(live.take_tokens(1, 1_000, 0).unwrap_err(), Some(60_060), "a call that used more leaves a debt");
+}
+
+#[test]
+fn an_estimate_beyond_the_whole_allowance_can_never_pass() {
+    let live = Arc::new(Live::default());
+    assert_eq!(live.take_tokens(1_001, 1_000, 0).unwrap_err(), None);
+    assert!(live.take_tokens(1_000, 1_000, 0).is_ok());
+    assert!(Arc::new(Live::default()).take_tokens(u64::MAX, u64::MAX, 0).is_ok());
+}
+
+#[test]
+fn a_hold_that_is_dropped_keeps_its_estimate() {
+    let live = Arc::new(Live::default());
+    drop(live.take_tokens(1_000, 1_000, 0).expect("fits"));
+    assert_eq!(live.take_tokens(500, 1_000, 0).unwrap_err(), Some(30_000));
+}
+
+#[test]
+fn calls_at_once_are_counted_by_guards() {
+    let live = Arc::new(Live::default());
+    let first = live.enter(Some(2)).expect("one");
+    let second = live.enter(Some(2)).expect("two");
+    assert!(live.enter(Some(2)).is_err());
+    assert_eq!(live.in_flight(), 2, "the refused call left no trace");
+    drop(first);
+    assert!(live.enter(Some(2)).is_ok());
+    drop(second);
+    assert_eq!(live.in_flight(), 0);
+    assert!(live.enter(Some(0)).is_err());
+}
+
+#[test]
+fn concurrent_takers_never_get_more_than_the_allowance() {
+    let live = Arc::new(Live::default());
+    let taken = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..1_000 {
+                    if live.take_request(500, 0).is_ok() {
+                        taken.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(taken.load(Ordering::Relaxed), 500);
+}
+
+#[test]
+fn a_cut_ends_the_era() {
+    let live = Live::default();
+    let before = live.epoch();
+    live.cut();
+    assert_ne!(live.epoch(), before);
+}

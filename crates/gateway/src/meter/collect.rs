@@ -1,0 +1,364 @@
+//! From watched values to what an answer says: one document at a time, then all of them together.
+
+use super::plan::{AnswerPlan, ErrorPart, Role};
+use crate::tap::{Sink, Value, number};
+use keyward_domain::{
+    Money,
+    provider::{CostUnit, Counter, ErrorParts, Merge, UsageShape},
+    usage::{Buckets, Units, Usage},
+};
+use std::sync::Arc;
+
+/// How many counters there are.
+const COUNTERS: usize = Counter::Pages as usize + 1;
+
+/// The most ids kept of one answer.
+const MOST_CREATED: usize = 64;
+
+type Counts = [Option<u64>; COUNTERS];
+
+/// An object that the answer shows to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The catalogue's word for its kind.
+    pub kind: Box<str>,
+    /// Its id, as the answer writes it.
+    pub id: Box<str>,
+}
+
+/// A text with the rank of the path it came from: lower ranks win within a document.
+#[derive(Debug, Default)]
+struct Ranked<T>(Option<(u16, T)>);
+
+impl<T> Ranked<T> {
+    fn offer(&mut self, rank: u16, value: T) {
+        if self.0.as_ref().is_none_or(|(held, _)| rank < *held) {
+            self.0 = Some((rank, value));
+        }
+    }
+
+    fn take(&mut self) -> Option<T> {
+        self.0.take().map(|(_, value)| value)
+    }
+}
+
+/// One document (a unary answer, an event) while it is read.
+#[derive(Debug, Default)]
+struct Document {
+    counts: [Option<(u16, u64)>; COUNTERS],
+    cost: Ranked<Money>,
+    tier: Ranked<Box<str>>,
+    model: Ranked<Box<str>>,
+    id: Ranked<Box<str>>,
+    error: [Ranked<String>; 4],
+    is_error: bool,
+    event: Option<Box<str>>,
+    choices: u32,
+    finishes: u32,
+    goes_on: bool,
+}
+
+/// Everything an answer has said so far.
+#[derive(Debug)]
+pub(super) struct Collector {
+    plan: Arc<AnswerPlan>,
+    document: Document,
+    counts: Counts,
+    cost: Option<Money>,
+    tier: Option<Box<str>>,
+    model: Option<Box<str>>,
+    pub(super) id: Option<Box<str>>,
+    error: Option<ErrorParts>,
+    made: Vec<Made>,
+    new_made: usize,
+    /// A whole-answer error: its status said so, no mark is needed.
+    pub(super) all_errors: bool,
+    /// Some document reported use.
+    pub(super) reported: bool,
+    /// A report has come since somebody looked.
+    pub(super) just_reported: bool,
+    /// The last report was the final one: no answer in its document still goes on.
+    pub(super) terminal: bool,
+    /// Documents may report only by their type (streams and WebSockets, not unary answers).
+    pub(super) by_type: bool,
+    /// Whether the last complete document was the extra usage chunk of a stream.
+    pub(super) extra_chunk: bool,
+}
+
+impl Collector {
+    pub(super) fn new(plan: Arc<AnswerPlan>) -> Self {
+        Self {
+            plan,
+            document: Document::default(),
+            counts: Counts::default(),
+            cost: None,
+            tier: None,
+            model: None,
+            id: None,
+            error: None,
+            made: Vec::new(),
+            new_made: 0,
+            all_errors: false,
+            reported: false,
+            just_reported: false,
+            terminal: false,
+            by_type: false,
+            extra_chunk: false,
+        }
+    }
+
+    /// An answer header that carries a counter.
+    pub(super) fn header(&mut self, counter: Counter, value: &str) {
+        if let Some(count) = read(counter, value) {
+            if let Some(slot) = self.counts.get_mut(position(counter)) {
+                *slot = Some(count);
+            }
+            self.reported = true;
+        }
+    }
+
+    /// The name of an event outside its data (`event: error`, `:exception-type`).
+    pub(super) fn event_name(&mut self, name: &str, is_error: bool) {
+        if is_error || name == "error" {
+            self.document.is_error = true;
+            self.part(ErrorPart::Kind, 200, name);
+        }
+    }
+
+    /// An event is over. What it said only by its name, or in words that are no JSON, counts now; a document that it
+    /// left open does not.
+    pub(super) fn event_end(&mut self) {
+        if self.document.is_error {
+            self.document();
+        }
+        self.document = Document::default();
+    }
+
+    /// Objects that were not asked for before.
+    pub(super) fn take_made(&mut self) -> &[Made] {
+        let from = std::mem::replace(&mut self.new_made, self.made.len());
+        self.made.get(from..).unwrap_or_default()
+    }
+
+    pub(super) fn error(&self) -> Option<&ErrorParts> {
+        self.error.as_ref()
+    }
+
+    pub(super) fn merge(&self) -> Merge {
+        self.plan.merge
+    }
+
+    /// The use in disjoint buckets.
+    pub(super) fn usage(&mut self) -> Usage {
+        let plan = Arc::clone(&self.plan);
+        let shape = plan.shape.as_ref();
+        let (buckets, units) = shape.map(|shape| disjoint(&self.counts, shape)).unwrap_or_default();
+        let base = |tier: &str| shape.is_some_and(|shape| shape.base_tiers.iter().any(|base| **base == *tier));
+        Usage {
+            buckets,
+            units,
+            provider_cost: self.cost,
+            tier: self.tier.take().filter(|tier| !base(tier)),
+            model: self.model.take(),
+        }
+    }
+
+    fn part(&mut self, part: ErrorPart, rank: u16, text: &str) {
+        if let Some(slot) = self.document.error.get_mut(part as usize) {
+            slot.offer(rank, text.to_owned());
+        }
+    }
+
+    fn count(&mut self, counter: Counter, rank: u16, value: u64) {
+        let Some(slot) = self.document.counts.get_mut(position(counter)) else { return };
+        match slot {
+            Some((held, sum)) if *held == rank => *sum = sum.saturating_add(value),
+            Some((held, _)) if *held < rank => {}
+            _ => *slot = Some((rank, value)),
+        }
+    }
+
+    fn text(&mut self, role: Role, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        match role {
+            Role::Tier(rank) => self.document.tier.offer(rank, cut(text, 64)),
+            Role::Model(rank) => self.document.model.offer(rank, cut(text, 200)),
+            Role::Id(rank) => self.document.id.offer(rank, cut(text, 128)),
+            Role::Error(part, rank) => self.part(part, rank, text),
+            Role::Type => self.document.event = Some(cut(text, 64)),
+            Role::Finish => self.document.finishes += 1,
+            Role::Created(kind) => self.created(kind, text),
+            _ => {}
+        }
+    }
+
+    fn created(&mut self, kind: u16, id: &str) {
+        let Some(kind) = self.plan.kinds.get(usize::from(kind)) else { return };
+        let id = self.plan.prefixes.iter().find_map(|prefix| id.strip_prefix(&**prefix)).unwrap_or(id);
+        let known = self.made.iter().any(|made| *made.id == *id && made.kind == *kind);
+        if !known && self.made.len() < MOST_CREATED && id.len() <= crate::objects::LONGEST_ID {
+            self.made.push(Made { kind: kind.clone(), id: id.into() });
+        }
+    }
+
+    fn reports(&self, event: Option<&str>) -> bool {
+        let Some(shape) = &self.plan.shape else { return false };
+        !self.by_type
+            || shape.events.is_empty()
+            || event.is_some_and(|event| shape.events.iter().any(|wanted| **wanted == *event))
+    }
+
+    fn merge_counts(&mut self, counts: &[Option<(u16, u64)>; COUNTERS]) {
+        for (total, new) in self.counts.iter_mut().zip(counts) {
+            let Some((_, new)) = *new else { continue };
+            *total = Some(match (self.plan.merge, *total) {
+                (Merge::Sum, Some(total)) => total.saturating_add(new),
+                _ => new,
+            });
+        }
+        self.reported = true;
+        self.just_reported = true;
+    }
+
+    fn merge_error(&mut self, document: &mut Document) {
+        let [kind, code, reason, message] = &mut document.error;
+        let new = ErrorParts { kind: kind.take(), code: code.take(), reason: reason.take(), message: message.take() };
+        match &mut self.error {
+            None => self.error = Some(new),
+            // The first error says why; later ones only fill in what it left out.
+            Some(held) => {
+                held.kind = held.kind.take().or(new.kind);
+                held.code = held.code.take().or(new.code);
+                held.reason = held.reason.take().or(new.reason);
+                held.message = held.message.take().or(new.message);
+            }
+        }
+    }
+}
+
+impl Sink for Collector {
+    fn value(&mut self, id: u16, value: Value<'_>) {
+        let Some(role) = self.plan.role(id) else { return };
+        match (role, value) {
+            (Role::Elements { counter, rank }, value) if value != Value::Null => {
+                self.count(counter, rank, if counter == Counter::Seconds { 1_000 } else { 1 });
+            }
+            (Role::Counter { counter, rank }, Value::Number(text)) => {
+                if let Some(count) = read(counter, text) {
+                    self.count(counter, rank, count);
+                }
+            }
+            (Role::Cost(rank), Value::Number(text) | Value::Text(text)) => {
+                if let Some(cost) = money(self.plan.cost_unit, text) {
+                    self.document.cost.offer(rank, cost);
+                }
+            }
+            (Role::ErrorMark, Value::Object | Value::Text(_)) => self.document.is_error = true,
+            (Role::Error(part, rank), Value::Number(text)) => self.part(part, rank, text),
+            (Role::Choice, Value::Object) => self.document.choices += 1,
+            (Role::Stop, Value::Null) => self.document.goes_on = true,
+            (role, Value::Text(text)) => self.text(role, text),
+            _ => {}
+        }
+        // An error that is a plain string is a mark and a message at once, whichever was watched first.
+        if let (Role::ErrorMark, Value::Text(text)) = (role, value) {
+            self.part(ErrorPart::Message, 100, text);
+        }
+    }
+
+    fn document(&mut self) {
+        let mut document = std::mem::take(&mut self.document);
+        let event = document.event.as_deref();
+        let is_error = document.is_error || self.all_errors || matches!(event, Some("error" | "response.failed"));
+        let has_counts = document.counts.iter().any(Option::is_some);
+        self.extra_chunk = has_counts && document.choices == 0 && !is_error;
+        if has_counts && self.reports(event) {
+            self.merge_counts(&document.counts);
+            self.terminal = document.finishes >= document.choices && !document.goes_on;
+        } else if event == Some("response.created") {
+            // A session goes on: what was final was final for the response before.
+            self.terminal = false;
+        }
+        if is_error {
+            self.merge_error(&mut document);
+        }
+        self.cost = match (self.plan.merge, document.cost.take(), self.cost) {
+            (Merge::Sum, Some(new), Some(total)) => Some(total.saturating_add(new)),
+            (_, new, total) => new.or(total),
+        };
+        self.tier = document.tier.take().or_else(|| self.tier.take());
+        self.model = document.model.take().or_else(|| self.model.take());
+        self.id = self.id.take().or_else(|| document.id.take());
+    }
+}
+
+/// Where a counter is kept.
+const fn position(counter: Counter) -> usize {
+    counter as usize
+}
+
+/// A counter's value: whole, but seconds in milliseconds.
+fn read(counter: Counter, text: &str) -> Option<u64> {
+    if counter == Counter::Seconds { number::thousandths(text) } else { number::count(text) }
+}
+
+fn money(unit: Option<CostUnit>, text: &str) -> Option<Money> {
+    let cost = match unit? {
+        CostUnit::Usd => Money::from_decimal_ceil(text)?,
+        // A tick is a ten-billionth of a dollar: a tenth of a nano-dollar, 100 000 femto-dollars.
+        CostUnit::UsdTicks => Money::from_femto_ceil(i128::from(text.parse::<i64>().ok()?) * 100_000),
+    };
+    (cost >= Money::ZERO).then_some(cost)
+}
+
+fn cut(text: &str, longest: usize) -> Box<str> {
+    let mut end = longest.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().into()
+}
+
+/// Turns counters that overlap into buckets that do not, as [`UsageShape`] says.
+fn disjoint(counts: &Counts, shape: &UsageShape) -> (Buckets, Units) {
+    let raw = |counter: Counter| counts.get(position(counter)).copied().flatten().unwrap_or(0);
+    let long = raw(Counter::CacheWriteLong);
+    let write = raw(Counter::CacheWrite);
+    let mut buckets = Buckets {
+        cache_read: raw(Counter::CacheRead),
+        cache_write: if shape.cache_write_includes_long { write.saturating_sub(long) } else { write },
+        cache_write_long: long,
+        audio_input: raw(Counter::AudioInput).saturating_sub(raw(Counter::CachedAudio)),
+        image_input: raw(Counter::ImageInput).saturating_sub(raw(Counter::CachedImage)),
+        reasoning: raw(Counter::Reasoning),
+        audio_output: raw(Counter::AudioOutput),
+        image_output: raw(Counter::ImageOutput),
+        ..Buckets::default()
+    };
+    let bucket = |counter: &Counter| match counter {
+        Counter::CacheRead => buckets.cache_read,
+        Counter::CacheWrite => buckets.cache_write,
+        Counter::CacheWriteLong => buckets.cache_write_long,
+        Counter::AudioInput => buckets.audio_input,
+        Counter::ImageInput => buckets.image_input,
+        Counter::Reasoning => buckets.reasoning,
+        Counter::AudioOutput => buckets.audio_output,
+        Counter::ImageOutput => buckets.image_output,
+        other => raw(*other),
+    };
+    let without =
+        |from: Counter, included: &[Counter]| included.iter().map(bucket).fold(raw(from), u64::saturating_sub);
+    let input = without(Counter::Input, &shape.input_includes).saturating_add(raw(Counter::ToolInput));
+    let output = without(Counter::Output, &shape.output_includes);
+    (buckets.input, buckets.output) = (input, output);
+    let units = Units {
+        searches: raw(Counter::Searches),
+        millis: raw(Counter::Seconds),
+        characters: raw(Counter::Characters),
+        images: raw(Counter::Images),
+        pages: raw(Counter::Pages),
+    };
+    (buckets, units)
+}

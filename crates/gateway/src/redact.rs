@@ -1,0 +1,175 @@
+//! Keeping the real key and the real account out of what the client sees. Providers quote parts of a rejected key in
+//! their error texts; every such echo is rewritten. The key is looked at where it lies and never copied.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use keyward_domain::{provider::Auth, secret::PlainKey};
+use memchr::memmem;
+
+/// What stands in the place of an echo.
+const NEUTRAL: &[u8] = b"[redacted]";
+
+/// So many characters of the key in a row are an echo wherever they stand.
+const RUN: usize = 8;
+
+/// Answer headers of any provider that must not reach the client: they would bind the gateway's own name or set
+/// state for it.
+const STRIPPED: &[&str] = &[
+    "set-cookie",
+    "set-cookie2",
+    "alt-svc",
+    "strict-transport-security",
+    "public-key-pins",
+    "expect-ct",
+    "clear-site-data",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "www-authenticate",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+];
+
+/// An error body without any echo of the key. The same bytes, not copied, when there is none.
+#[must_use]
+pub fn error_body(body: &Bytes, key: &PlainKey) -> Bytes {
+    #[expect(clippy::disallowed_methods, reason = "compared with the answer of the call it was opened for; not kept")]
+    let key = key.expose();
+    rewrite(body, key).map_or_else(|| body.clone(), Bytes::from)
+}
+
+/// Takes out of an answer's headers what names the real account, what echoes the key, and what must not be set in the
+/// gateway's name.
+pub fn headers(headers: &mut HeaderMap, auth: &Auth, key: &PlainKey) {
+    #[expect(clippy::disallowed_methods, reason = "compared with the answer of the call it was opened for; not kept")]
+    let key = key.expose();
+    let goes = |name: &HeaderName, value: &[u8]| {
+        let name = name.as_str();
+        STRIPPED.contains(&name)
+            || auth.strip_response.iter().any(|stripped| stripped.eq_ignore_ascii_case(name))
+            || rewrite(value, key).is_some()
+    };
+    let stripped: Vec<HeaderName> =
+        headers.iter().filter(|(name, value)| goes(name, value.as_bytes())).map(|(name, _)| name.clone()).collect();
+    for name in stripped {
+        headers.remove(name);
+    }
+}
+
+/// The text with every echo replaced; `None` when there is none.
+fn rewrite(text: &[u8], key: &[u8]) -> Option<Vec<u8>> {
+    if key.is_empty() {
+        return None;
+    }
+    let mut spans = runs(text, key);
+    spans.extend(masked(text, key));
+    if spans.is_empty() {
+        return None;
+    }
+    spans.sort_unstable();
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for (start, end) in spans {
+        if start < at {
+            // Overlaps what was replaced already: only what lies behind it still counts.
+            at = at.max(end);
+            continue;
+        }
+        out.extend_from_slice(text.get(at..start)?);
+        out.extend_from_slice(NEUTRAL);
+        at = end;
+    }
+    out.extend_from_slice(text.get(at..)?);
+    Some(out)
+}
+
+type Span = (usize, usize);
+
+/// Where at least [`RUN`] characters of the key stand in a row (all of it, if it is shorter).
+fn runs(text: &[u8], key: &[u8]) -> Vec<Span> {
+    let length = RUN.min(key.len());
+    let mut spans: Vec<Span> = Vec::new();
+    for (offset, window) in key.windows(length).enumerate() {
+        for at in memmem::find_iter(text, window) {
+            let after = |start: usize, from: &[u8]| -> usize {
+                text.get(start..).unwrap_or_default().iter().zip(from).take_while(|(one, other)| one == other).count()
+            };
+            let end = at + after(at, key.get(offset..).unwrap_or_default());
+            match spans.iter_mut().find(|(start, known)| *start <= at && at <= *known) {
+                Some((_, known)) => *known = end.max(*known),
+                None => spans.push((at, end)),
+            }
+        }
+    }
+    spans
+}
+
+/// Where the key stands with its middle masked: `sk-pr***XXXX`, `****abcd`, `xa***yz`, `sk-ab...cd`.
+fn masked(text: &[u8], key: &[u8]) -> Vec<Span> {
+    let mut spans = Vec::new();
+    let mut at = 0;
+    while let Some((start, end, width)) = next_mask(text, at) {
+        at = end;
+        let left = word_before(text, start);
+        let right = word_after(text, end);
+        let head = (1..=left.len())
+            .rev()
+            .find(|count| left.get(left.len() - count..).is_some_and(|tail| key.starts_with(tail)));
+        let tail = (1..=right.len()).rev().find(|count| right.get(..*count).is_some_and(|head| key.ends_with(head)));
+        let (head, tail) = (head.unwrap_or(0), tail.unwrap_or(0));
+        let both = head >= 2 && tail >= 2;
+        if both || (width >= 2 && (head >= 3 || tail >= 3)) {
+            spans.push((start - head, end + tail));
+        }
+    }
+    spans
+}
+
+/// The next run of masking characters: where, and how many.
+fn next_mask(text: &[u8], from: usize) -> Option<(usize, usize, usize)> {
+    let mut at = from;
+    while at < text.len() {
+        let rest = text.get(at..)?;
+        let mut end = 0;
+        let mut width = 0;
+        while let Some(length) = mask_length(rest.get(end..)?) {
+            end += length;
+            width += 1;
+        }
+        // One full stop ends a sentence; one asterisk can be a footnote, which the words beside it decide.
+        let is_stop = width == 1 && rest.first() == Some(&b'.');
+        if width > 0 && !is_stop {
+            return Some((at, at + end, width));
+        }
+        at += end.max(1);
+    }
+    None
+}
+
+/// The length of one masking character at the start: an asterisk, a full stop, a bullet, an ellipsis.
+fn mask_length(text: &[u8]) -> Option<usize> {
+    const WIDE: [&[u8]; 3] = ["•".as_bytes(), "…".as_bytes(), "●".as_bytes()];
+    match text.first() {
+        Some(b'*' | b'.') => Some(1),
+        _ => WIDE.iter().find(|wide| text.starts_with(wide)).map(|wide| wide.len()),
+    }
+}
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'/' | b'=')
+}
+
+fn word_before(text: &[u8], end: usize) -> &[u8] {
+    let before = text.get(..end).unwrap_or_default();
+    let length = before.iter().rev().take_while(|byte| is_word(**byte)).count();
+    before.get(before.len() - length..).unwrap_or_default()
+}
+
+fn word_after(text: &[u8], start: usize) -> &[u8] {
+    let after = text.get(start..).unwrap_or_default();
+    let length = after.iter().take_while(|byte| is_word(**byte)).count();
+    after.get(..length).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

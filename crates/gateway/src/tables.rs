@@ -1,0 +1,216 @@
+//! The gateway's picture of the world: providers, keys, routes and prices, immutable and replaced as a whole.
+//! A call loads it once. Changes come in from the control plane as `Update`s; nothing here ever asks back.
+
+mod build;
+mod plan;
+mod router;
+
+pub use plan::{OperationPlan, ProviderPlan};
+pub use router::{Found, RawParams, Router};
+
+use crate::{live::Live, objects::Objects, upstream::Origin};
+use arc_swap::{ArcSwap, Guard};
+use keyward_domain::{
+    Environment, KeyId, Millis, ProjectId,
+    grant::Grant,
+    price::PriceBook,
+    snapshot::{RouteCredential, Update},
+    token::PublicId,
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+/// How many parts the table of keys has: a change copies one of them.
+const SHARDS: usize = 256;
+
+/// One key: what it may do, and its state from call to call.
+#[derive(Debug)]
+pub struct LiveGrant {
+    /// Who the key belongs to and what it may do.
+    pub grant: Grant,
+    /// Rates and open calls; carried over when the grant changes.
+    pub live: Arc<Live>,
+    /// The key's era when this entry was made: calls admitted by it end when the era does.
+    pub epoch: u32,
+}
+
+impl LiveGrant {
+    /// Whether calls admitted by this entry must end: the key was revoked or forgotten since.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.live.epoch() != self.epoch
+    }
+}
+
+/// One credential of a route, with its address read.
+#[derive(Debug)]
+pub struct LiveCredential {
+    /// The credential, sealed.
+    pub route: RouteCredential,
+    /// Where its calls go.
+    pub origin: Arc<Origin>,
+    out_until: AtomicI64,
+}
+
+impl LiveCredential {
+    /// Whether the credential may be used now.
+    #[must_use]
+    pub fn usable(&self, now: Millis) -> bool {
+        self.out_until.load(Ordering::Relaxed) <= now
+    }
+
+    /// Takes the credential out until a moment (`i64::MAX`: until somebody acts). The control plane is told by a
+    /// `CredentialReport`; this only keeps the next calls of this gateway from trying it.
+    /// Returns whether it was in use until now, so that a flood of failures is reported once.
+    pub fn take_out(&self, until: Millis, now: Millis) -> bool {
+        self.out_until.fetch_max(until, Ordering::AcqRel) <= now
+    }
+}
+
+/// Which credentials serve a project's calls to one provider, by order.
+#[derive(Debug, Default)]
+pub struct LiveRoute {
+    /// The credentials, lowest order first.
+    pub credentials: Vec<Arc<LiveCredential>>,
+}
+
+type Shard = HashMap<PublicId, Arc<LiveGrant>>;
+type Routes = HashMap<(ProjectId, Environment), HashMap<Box<str>, Arc<LiveRoute>>>;
+type Providers = HashMap<Box<str>, Arc<ProviderPlan>>;
+
+/// The picture at one moment.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    providers: Arc<Providers>,
+    shards: Vec<Arc<Shard>>,
+    routes: Arc<Routes>,
+    prices: Arc<PriceBook>,
+}
+
+impl Default for Picture {
+    fn default() -> Self {
+        Self {
+            providers: Arc::default(),
+            shards: (0..SHARDS).map(|_| Arc::default()).collect(),
+            routes: Arc::default(),
+            prices: Arc::default(),
+        }
+    }
+}
+
+impl Picture {
+    /// A provider by the first segment of a path.
+    #[must_use]
+    pub fn provider(&self, id: &str) -> Option<&Arc<ProviderPlan>> {
+        self.providers.get(id)
+    }
+
+    /// The ids of all providers, for a helpful "not found".
+    pub fn provider_ids(&self) -> impl Iterator<Item = &str> {
+        self.providers.keys().map(|id| &**id)
+    }
+
+    /// A key by its public id.
+    #[must_use]
+    pub fn grant(&self, id: &PublicId) -> Option<&Arc<LiveGrant>> {
+        self.shards.get(shard_of(id)).and_then(|shard| shard.get(id))
+    }
+
+    /// The credentials for a project's calls to a provider.
+    #[must_use]
+    pub fn route(&self, project: ProjectId, environment: Environment, provider: &str) -> Option<&Arc<LiveRoute>> {
+        self.routes.get(&(project, environment))?.get(provider)
+    }
+
+    /// All prices.
+    #[must_use]
+    pub fn prices(&self) -> &Arc<PriceBook> {
+        &self.prices
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn grant_count(&self) -> usize {
+        self.shards.iter().map(|shard| shard.len()).sum()
+    }
+}
+
+/// Public ids are random base 62: two of their characters spread keys evenly.
+fn shard_of(id: &PublicId) -> usize {
+    let mix = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(usize::from(byte));
+    id.as_str().bytes().take(4).fold(0, mix) % SHARDS
+}
+
+/// The current picture and the one way to change it.
+#[derive(Debug, Default)]
+pub struct Tables {
+    current: ArcSwap<Picture>,
+    /// Held while changing. Which public id a key has, so that it can be found when it is to be forgotten.
+    by_key: Mutex<HashMap<KeyId, PublicId>>,
+    objects: Objects,
+}
+
+impl Tables {
+    /// Nothing known yet: every call is refused.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The picture as it is now: one atomic load. Clone out of it what outlives an `await`.
+    pub fn load(&self) -> Guard<Arc<Picture>> {
+        self.current.load()
+    }
+
+    /// Whose files, batches and stored answers the provider's objects are.
+    #[must_use]
+    pub const fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Takes a change over. When this returns, new calls see it, and the open calls of revoked keys are being cut.
+    pub fn apply(&self, update: Update) {
+        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.current.load_full();
+        let mut changed = Vec::new();
+        let next = match update {
+            Update::Everything(everything) => {
+                self.objects.replace_all(everything.objects);
+                let mut next = Picture {
+                    providers: Arc::new(build::providers(&everything.providers)),
+                    prices: everything.prices,
+                    ..Picture::default()
+                };
+                next.routes = Arc::new(build::routes(&next.providers, everything.routes));
+                build::replace_grants(&old, &mut next, everything.grants, &mut by_key, &mut changed);
+                next
+            }
+            Update::Grants(grants) => {
+                let mut next = Picture::clone(&old);
+                build::change_grants(&mut next, grants, &mut by_key, &mut changed);
+                next
+            }
+            Update::Forget(keys) => {
+                let mut next = Picture::clone(&old);
+                build::forget(&mut next, &keys, &mut by_key, &mut changed);
+                next
+            }
+            Update::Routes(routes) => {
+                let mut next = Picture::clone(&old);
+                build::change_routes(&mut next, routes);
+                next
+            }
+        };
+        self.current.store(Arc::new(next));
+        // Only now: whoever was admitted by the old picture carries the old era and ends with it.
+        changed.iter().for_each(|live| live.cut());
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

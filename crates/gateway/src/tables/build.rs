@@ -1,0 +1,138 @@
+//! How a picture is made from what the control plane sends.
+
+use super::{LiveCredential, LiveGrant, LiveRoute, Picture, Providers, Routes, Shard, plan::ProviderPlan, shard_of};
+use crate::{live::Live, upstream::Origin};
+use keyward_domain::{
+    KeyId,
+    grant::Grant,
+    provider::{HttpVersion, Provider},
+    snapshot::{Route, RouteCredential},
+    token::PublicId,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicI64},
+};
+
+/// The state of keys whose open calls must end.
+pub(super) type Changed = Vec<Arc<Live>>;
+
+pub(super) fn providers(all: &[Arc<Provider>]) -> Providers {
+    all.iter().map(|provider| (provider.id.clone(), Arc::new(ProviderPlan::new(provider)))).collect()
+}
+
+pub(super) fn routes(providers: &Providers, all: Vec<Route>) -> Routes {
+    let mut routes = Routes::new();
+    for route in all {
+        put_route(&mut routes, providers, route);
+    }
+    routes
+}
+
+pub(super) fn change_routes(picture: &mut Picture, changed: Vec<Route>) {
+    let providers = Arc::clone(&picture.providers);
+    let routes = Arc::make_mut(&mut picture.routes);
+    for route in changed {
+        put_route(routes, &providers, route);
+    }
+}
+
+fn put_route(routes: &mut Routes, providers: &Providers, route: Route) {
+    let place = routes.entry((route.project, route.environment)).or_default();
+    if route.credentials.is_empty() {
+        place.remove(&route.provider);
+        return;
+    }
+    let http2 = providers.get(&route.provider).is_some_and(|plan| plan.provider.api.http == HttpVersion::Http2);
+    let mut credentials: Vec<_> =
+        route.credentials.into_iter().filter_map(|credential| live_credential(credential, http2)).collect();
+    credentials.sort_by_key(|credential| credential.route.order);
+    place.insert(route.provider, Arc::new(LiveRoute { credentials }));
+}
+
+fn live_credential(route: RouteCredential, http2: bool) -> Option<Arc<LiveCredential>> {
+    match Origin::parse(&route.base_url, route.allow_private, http2) {
+        Ok(origin) => {
+            let out_until = AtomicI64::new(route.out_until.unwrap_or(i64::MIN));
+            Some(Arc::new(LiveCredential { route, origin: Arc::new(origin), out_until }))
+        }
+        Err(error) => {
+            tracing::error!(credential = %route.id, %error, "credential left out: its address cannot be used");
+            None
+        }
+    }
+}
+
+pub(super) fn replace_grants(
+    old: &Picture,
+    next: &mut Picture,
+    grants: Vec<Grant>,
+    by_key: &mut HashMap<KeyId, PublicId>,
+    changed: &mut Changed,
+) {
+    let before = std::mem::take(by_key);
+    by_key.reserve(grants.len());
+    let mut shards: Vec<Shard> = next.shards.iter().map(|_| Shard::new()).collect();
+    for grant in grants {
+        let old_entry = before.get(&grant.key).and_then(|id| old.grant(id));
+        let entry = live_grant(grant, old_entry, changed);
+        by_key.insert(entry.grant.key, entry.grant.public_id);
+        if let Some(shard) = shards.get_mut(shard_of(&entry.grant.public_id)) {
+            shard.insert(entry.grant.public_id, entry);
+        }
+    }
+    next.shards = shards.into_iter().map(Arc::new).collect();
+    for (key, id) in before {
+        if !by_key.contains_key(&key)
+            && let Some(gone) = old.grant(&id)
+        {
+            changed.push(Arc::clone(&gone.live));
+        }
+    }
+}
+
+pub(super) fn change_grants(
+    picture: &mut Picture,
+    grants: Vec<Grant>,
+    by_key: &mut HashMap<KeyId, PublicId>,
+    changed: &mut Changed,
+) {
+    for grant in grants {
+        let old_id = by_key.insert(grant.key, grant.public_id);
+        let old_entry = old_id.and_then(|id| picture.grant(&id)).cloned();
+        if let Some(id) = old_id.filter(|id| *id != grant.public_id) {
+            remove(picture, &id);
+        }
+        let entry = live_grant(grant, old_entry.as_ref(), changed);
+        if let Some(shard) = picture.shards.get_mut(shard_of(&entry.grant.public_id)) {
+            Arc::make_mut(shard).insert(entry.grant.public_id, entry);
+        }
+    }
+}
+
+pub(super) fn forget(
+    picture: &mut Picture,
+    keys: &[KeyId],
+    by_key: &mut HashMap<KeyId, PublicId>,
+    changed: &mut Changed,
+) {
+    for id in keys.iter().filter_map(|key| by_key.remove(key)) {
+        if let Some(gone) = remove(picture, &id) {
+            changed.push(Arc::clone(&gone.live));
+        }
+    }
+}
+
+fn remove(picture: &mut Picture, id: &PublicId) -> Option<Arc<LiveGrant>> {
+    picture.shards.get_mut(shard_of(id)).and_then(|shard| Arc::make_mut(shard).remove(id))
+}
+
+/// A key's entry, with the state it already has.
+fn live_grant(grant: Grant, old: Option<&Arc<LiveGrant>>, changed: &mut Changed) -> Arc<LiveGrant> {
+    let live = old.map_or_else(Arc::default, |entry| Arc::clone(&entry.live));
+    if grant.revoked && old.is_some_and(|entry| !entry.grant.revoked) {
+        changed.push(Arc::clone(&live));
+    }
+    let epoch = live.epoch();
+    Arc::new(LiveGrant { grant, live, epoch })
+}
