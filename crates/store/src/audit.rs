@@ -46,9 +46,7 @@ impl Store {
         let limit = i64::from(limit);
         let rows = match subject {
             None => read!(self, fetch_all, StoredAudit, "the audit log", LATEST, before, limit)?,
-            Some(subject) => {
-                read!(self, fetch_all, StoredAudit, "the audit log", LATEST_OF, before, limit, subject)?
-            }
+            Some(subject) => read!(self, fetch_all, StoredAudit, "the audit log", LATEST_OF, before, limit, subject)?,
         };
         rows.into_iter().map(read_row).collect()
     }

@@ -10,7 +10,8 @@ use std::{fs, path::Path};
 const WHOLE: u64 = 512 << 20;
 const QUICK: &str = "pragma quick_check(20)";
 const FULL: &str = "pragma integrity_check(20)";
-const FOREIGN: &str = "select count(*) from pragma_foreign_key_check";
+const FOREIGN: &str = "select \"table\" || ': ' || count(*) || ' rows name records that do not exist'
+    from pragma_foreign_key_check group by \"table\"";
 /// Each of these reads one table that grants power, from its first page to its last.
 const QUICK_TABLES: &[&str] = &[
     "pragma quick_check(meta)",
@@ -89,19 +90,16 @@ impl Store {
     /// # Errors
     /// The database's, when the check itself cannot run.
     pub async fn integrity_check(&self) -> Result<Vec<String>, Error> {
-        let mut found = match self.readers() {
-            Pool::Lite(pool) => problems(pool, FULL).await?,
+        let found = match self.readers() {
+            Pool::Lite(pool) => {
+                let mut found = problems(pool, FULL).await?;
+                if found.is_empty() {
+                    found.extend(problems(pool, FOREIGN).await?);
+                }
+                found
+            }
             Pool::Pg(_) => self.unreadable_tables().await?,
         };
-        if let Pool::Lite(pool) = self.readers() {
-            let loose: i64 = sqlx::query_scalar(FOREIGN)
-                .fetch_one(pool)
-                .await
-                .map_err(|error| self.failed(error, "the integrity check"))?;
-            if loose > 0 {
-                found.push(format!("{loose} rows name records that do not exist"));
-            }
-        }
         if !found.is_empty() {
             note(self.condition(), &found);
         }
@@ -126,7 +124,7 @@ impl Store {
     }
 
     async fn tables(&self) -> Result<Vec<String>, Error> {
-        let mut tables: Vec<String> = self.columns().await?.into_iter().map(|column| column.table).collect();
+        let mut tables: Vec<String> = self.catalog().await?.into_iter().map(|column| column.table).collect();
         tables.dedup();
         Ok(tables)
     }
@@ -157,38 +155,76 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn columns(&self) -> Result<Vec<Column>, Error> {
-        const LITE: &str = "select m.name, p.name, lower(p.type), case when p.\"notnull\" = 0 and p.pk = 0 then 1 else 0 end
+        let columns = self.catalog().await?.into_iter().filter(|column| usage::Day::named(&column.table).is_none());
+        Ok(columns
+            .map(|KnownColumn { table, name, kind, nullable }| Column { table, name, kind: kind.name(), nullable })
+            .collect())
+    }
+
+    /// All columns of all tables but those of the migrator, sorted.
+    pub(crate) async fn catalog(&self) -> Result<Vec<KnownColumn>, Error> {
+        const LITE: &str = "select m.name, p.name, lower(p.type), case when p.\"notnull\" = 0 then 1 else 0 end
             from sqlite_master m join pragma_table_info(m.name) p
-            where m.type = 'table' and m.name not like 'usage_raw_%' and m.name not like 'sqlite_%'
-            and m.name <> '_sqlx_migrations'";
+            where m.type = 'table' and m.name not like 'sqlite_%' and m.name <> '_sqlx_migrations'";
         const PG: &str = "select table_name::text, column_name::text, data_type::text,
             case when is_nullable = 'YES' then 1::bigint else 0::bigint end
             from information_schema.columns
-            where table_schema = current_schema() and table_name not like 'usage_raw_%'
-            and table_name <> '_sqlx_migrations'";
+            where table_schema = current_schema() and table_name <> '_sqlx_migrations'";
         let rows: Result<Vec<(String, String, String, i64)>, _> = match self.readers() {
             Pool::Lite(pool) => sqlx::query_as(LITE).fetch_all(pool).await,
             Pool::Pg(pool) => sqlx::query_as(PG).fetch_all(pool).await,
         };
         let rows = rows.map_err(|error| self.failed(error, "the columns"))?;
-        let mut columns: Vec<Column> = rows
-            .into_iter()
-            .map(|(table, name, kind, nullable)| Column { table, name, kind: kind_of(&kind), nullable: nullable != 0 })
-            .collect();
+        let mut columns = Vec::with_capacity(rows.len());
+        for (table, name, declared, nullable) in rows {
+            let kind = Kind::of(&declared)
+                .ok_or_else(|| Error::BadRow { detail: format!("column {table}.{name} is of a foreign type") })?;
+            columns.push(KnownColumn { table, name, kind, nullable: nullable != 0 });
+        }
         columns.sort();
         Ok(columns)
     }
 }
 
-fn note(condition: &Condition, found: &[String]) {
-    condition.note(&Error::Corrupt { detail: found.join("; ") });
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Integer,
+    Text,
+    Bytes,
+    /// A UUID: a type of its own on PostgreSQL, sixteen bytes on SQLite.
+    Id,
 }
 
-fn kind_of(declared: &str) -> &'static str {
-    match declared {
-        "bigint" | "integer" => "integer",
-        "text" => "text",
-        "blob" | "bytea" | "uuid" => "bytes",
-        _ => "unknown",
+impl Kind {
+    fn of(declared: &str) -> Option<Self> {
+        match declared {
+            "bigint" | "integer" => Some(Self::Integer),
+            "text" => Some(Self::Text),
+            "blob" | "bytea" => Some(Self::Bytes),
+            "uuid" => Some(Self::Id),
+            _ => None,
+        }
     }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Text => "text",
+            Self::Bytes | Self::Id => "bytes",
+        }
+    }
+}
+
+/// A column as the open database knows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KnownColumn {
+    pub(crate) table: String,
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) nullable: bool,
+}
+
+fn note(condition: &Condition, found: &[String]) {
+    condition.note(&Error::Corrupt { detail: found.join("; ") });
 }

@@ -132,10 +132,8 @@ struct StoredSecret<'a> {
 /// Writes the secrets of a key for [`KeyRow::secrets`]: a JSON array of `{"hash": hex, "until": ms}`, newest first.
 #[must_use]
 pub fn encode_secrets(secrets: &[SecretSlot]) -> String {
-    let stored: Vec<StoredSecret<'_>> = secrets
-        .iter()
-        .map(|slot| StoredSecret { hash: digest::hex(&slot.hash.0).into(), until: slot.until })
-        .collect();
+    let stored: Vec<StoredSecret<'_>> =
+        secrets.iter().map(|slot| StoredSecret { hash: digest::hex(&slot.hash.0).into(), until: slot.until }).collect();
     serde_json::to_string(&stored).unwrap_or_default()
 }
 
@@ -207,11 +205,7 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn each_key(
-        &self,
-        project: Option<ProjectId>,
-        mut take: impl FnMut(KeyRow) + Send,
-    ) -> Result<(), Error> {
+    pub async fn each_key(&self, project: Option<ProjectId>, mut take: impl FnMut(KeyRow) + Send) -> Result<(), Error> {
         macro_rules! stream {
             ($pool:expr) => {{
                 let query = match project {

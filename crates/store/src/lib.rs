@@ -29,7 +29,7 @@ mod vault;
 mod write;
 
 pub use audit::AuditRow;
-pub use backup::BackupSummary;
+pub use backup::{BackupSummary, verify_backup};
 pub use changes::Changes;
 pub use check::Column;
 pub use credentials::{CredentialHealthRow, CredentialRow, CredentialVersionRow};
@@ -37,12 +37,10 @@ pub use error::Error;
 pub use health::Health;
 pub use jobs::JobRow;
 pub use keys::{KeyFilter, KeyRow, KeyStatus, decode_secrets, encode_secrets};
-pub use location::{BadLocation, Location};
+pub use location::{BadLocation, Limits, Location};
 pub use projects::{EnvironmentRow, ProjectRow};
 pub use store::Store;
 pub use tokens::TokenRow;
-pub use usage::{
-    Batch, Collected, DAY, HOUR, Group, GroupBy, Position, Totals, UsageFilter, UsageLine, UsageQuery,
-};
+pub use usage::{Batch, Collected, DAY, Group, GroupBy, HOUR, Position, Totals, UsageFilter, UsageLine, UsageQuery};
 pub use vault::{KeyringRow, RecoveryRow};
 pub use write::{Change, Committed, Write};

@@ -12,6 +12,14 @@ pub enum Location {
     Postgres(String),
 }
 
+/// How the database may be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The size in bytes that a SQLite file never grows beyond; at the limit the store behaves as on a full disk, so
+    /// that whatever else lives on the disk keeps its room. None: the disk is the limit.
+    pub file_bytes: Option<u64>,
+}
+
 /// Text that names no database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a database: write sqlite:PATH or postgres://USER@HOST/DATABASE")]
@@ -56,7 +64,10 @@ mod tests {
     #[test]
     fn addresses_are_read_and_shown_without_the_password() {
         let parsed: Location = "postgres://who:hush@db.example:5432/keyward?sslmode=require".parse().unwrap();
-        assert_eq!(format!("{parsed} {parsed:?}"), "postgres://db.example:5432/keyward postgres://db.example:5432/keyward");
+        assert_eq!(
+            format!("{parsed} {parsed:?}"),
+            "postgres://db.example:5432/keyward postgres://db.example:5432/keyward"
+        );
         assert_eq!("sqlite:data/keyward.db".parse(), Ok(Location::File("data/keyward.db".into())));
         for text in ["", "sqlite:", "mysql://x", "keyward.db"] {
             assert_eq!(text.parse::<Location>(), Err(BadLocation), "{text}");

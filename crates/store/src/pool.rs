@@ -1,6 +1,6 @@
-//! Opening either database. SQLite: one connection that writes, some that read. PostgreSQL: one pool for both.
+//! Opening either database. Some connections read, others write; on SQLite exactly one writes.
 
-use crate::Error;
+use crate::{Error, Limits};
 use sqlx::{
     ConnectOptions, Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -44,9 +44,7 @@ impl Pool {
     pub(crate) async fn begin_picture(&self) -> Result<Open, sqlx::Error> {
         match self {
             Self::Lite(pool) => Ok(Open::Lite(pool.begin().await?)),
-            Self::Pg(pool) => {
-                Ok(Open::Pg(pool.begin_with("begin isolation level repeatable read, read only").await?))
-            }
+            Self::Pg(pool) => Ok(Open::Pg(pool.begin_with("begin isolation level repeatable read, read only").await?)),
         }
     }
 
@@ -58,18 +56,21 @@ impl Pool {
 const BUSY: Duration = Duration::from_secs(5);
 const ACQUIRE: Duration = Duration::from_secs(30);
 const READERS: u32 = 4;
-const PG_CONNECTIONS: u32 = 8;
+const PG_WRITERS: u32 = 4;
 /// Rows that a reading connection may run ahead: fewer hand-overs between its thread and ours.
 const ROWS_AHEAD: usize = 512;
+/// SQLite's page size, in bytes; ours to set, since only new files are made with it.
+const PAGE: u64 = 4096;
 const WAL_LIMIT: &str = "67108864";
 
 /// Opens a SQLite file: the writer, then the readers.
-pub(crate) async fn open_file(path: &Path) -> Result<(Pool, Pool), Error> {
+pub(crate) async fn open_file(path: &Path, limits: Limits) -> Result<(Pool, Pool), Error> {
     create_private(path)?;
-    let options = SqliteConnectOptions::new()
+    let mut options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
+        .page_size(4096)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY)
@@ -77,6 +78,9 @@ pub(crate) async fn open_file(path: &Path) -> Result<(Pool, Pool), Error> {
         .statement_cache_capacity(256)
         .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging();
+    if let Some(bytes) = limits.file_bytes {
+        options = options.pragma("max_page_count", (bytes / PAGE).max(1).to_string());
+    }
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .min_connections(1)
@@ -117,18 +121,16 @@ fn create_private(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Connects to PostgreSQL.
-pub(crate) async fn open_postgres(url: &str) -> Result<Pool, Error> {
+/// Connects to PostgreSQL: connections that read, and others that write. Writes wait for each other while they hold a
+/// connection; if they could hold all of them, the one whose turn it is could not read.
+pub(crate) async fn open_postgres(url: &str) -> Result<(Pool, Pool), Error> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|error| Error::sort(error, "the database address"))?
         .application_name("keyward")
         .statement_cache_capacity(256)
         .disable_statement_logging();
-    PgPoolOptions::new()
-        .max_connections(PG_CONNECTIONS)
-        .acquire_timeout(ACQUIRE)
-        .connect_with(options)
-        .await
-        .map(Pool::Pg)
-        .map_err(|error| Error::sort(error, "the database"))
+    let pool = |connections| PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+    let writer = pool(PG_WRITERS).connect_with(options.clone()).await;
+    let writer = writer.map_err(|error| Error::sort(error, "the database"))?;
+    Ok((Pool::Pg(pool(READERS).connect_lazy_with(options)), Pool::Pg(writer)))
 }

@@ -1,7 +1,7 @@
 //! The store: opening it, its condition, and what every table family's file builds on.
 
 use crate::{
-    Error, Health, Location, check,
+    Error, Health, Limits, Location, check,
     health::Condition,
     migrate,
     pool::{self, Pool},
@@ -30,12 +30,17 @@ impl Store {
     /// [`Error::Corrupt`] when the file is no database or too damaged to read, [`Error::Newer`] and
     /// [`Error::Migration`] when its tables are not ours, [`Error::Unreachable`], [`Error::DiskFull`], [`Error::Io`].
     pub async fn open(location: &Location) -> Result<Self, Error> {
+        Self::open_within(location, Limits::default()).await
+    }
+
+    /// As [`Store::open`], within limits.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub async fn open_within(location: &Location, limits: Limits) -> Result<Self, Error> {
         let (readers, writer) = match location {
-            Location::File(path) => pool::open_file(path).await?,
-            Location::Postgres(url) => {
-                let pool = pool::open_postgres(url).await?;
-                (pool.clone(), pool)
-            }
+            Location::File(path) => pool::open_file(path, limits).await?,
+            Location::Postgres(url) => pool::open_postgres(url).await?,
         };
         let store = Self(Arc::new(Inner {
             readers,

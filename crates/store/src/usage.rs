@@ -9,9 +9,10 @@ mod rollup;
 mod series;
 
 pub(crate) use collect::ALL as ALL_COLLECT;
+pub(crate) use day::Day;
 pub(crate) use query::statement;
-pub(crate) use raw::ALL as ALL_RAW;
-pub(crate) use series::{ALL as ALL_SERIES, SeriesCache};
+pub(crate) use raw::{ALL as ALL_RAW, COLUMNS as RAW_COLUMNS, ensure as ensure_day};
+pub(crate) use series::{ALL as ALL_SERIES, Learned, SeriesCache};
 
 pub use collect::{Batch, Collected, Position};
 pub use query::{Group, GroupBy, UsageFilter, UsageLine, UsageQuery};
@@ -23,11 +24,11 @@ pub const HOUR: i64 = 3_600_000;
 pub const DAY: i64 = 24 * HOUR;
 
 /// How many rows a statement carries at most. More rows save little and make the statement's text long.
-const ROWS: usize = 64;
+pub(crate) const ROWS: usize = 64;
 
 /// Cuts rows into pieces of `most` (a power of two), then of ever smaller powers of two, so that there are few
 /// different statements to prepare whatever the number of rows.
-fn chunks<T>(rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+pub(crate) fn chunks<T>(rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     let mut size = most;
     std::iter::from_fn(move || {
@@ -41,13 +42,13 @@ fn chunks<T>(rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
 }
 
 /// `(?, ?), (?, ?)`: for SQLite, where a numbered parameter costs a search through all of them.
-fn question_marks(rows: usize, columns: usize) -> String {
+pub(crate) fn question_marks(rows: usize, columns: usize) -> String {
     let row = format!("({})", vec!["?"; columns].join(","));
     vec![row; rows].join(",")
 }
 
 /// `($1, $2), ($3, $4)`: for PostgreSQL.
-fn numbered(rows: usize, columns: usize) -> String {
+pub(crate) fn numbered(rows: usize, columns: usize) -> String {
     let mut text = String::with_capacity(rows * columns * 6);
     for row in 0..rows {
         text.push_str(if row == 0 { "($" } else { ",($" });

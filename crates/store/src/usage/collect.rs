@@ -2,11 +2,17 @@
 //! that each event counts exactly once, whatever is killed when.
 
 use super::{
-    DAY, HOUR, day::Day, raw,
+    DAY, HOUR,
+    day::{Day, within},
+    raw,
     rollup::{self, Rollup, Totals},
     series::{self, Learned},
 };
-use crate::{Error, Store, pool::Open, sql::{clean, stored}};
+use crate::{
+    Error, Store,
+    pool::Open,
+    sql::{clean, stored},
+};
 use keyward_domain::{
     Millis,
     usage::{OwnedObject, UsageEvent},
@@ -158,8 +164,8 @@ async fn store_rest(open: &mut Open, batch: &Batch, days: &Days<'_>) -> Result<(
     let mut hours = Rollup::new();
     let mut used = BTreeMap::new();
     for (event, series) in days.values().flatten() {
-        let at = event.at.max(0);
-        hours.add(at - at.rem_euclid(HOUR), *series, &Totals::of(event));
+        let at = within(event.at);
+        hours.add(at - at % HOUR, *series, &Totals::of(event));
         later(&mut used, event.key.uuid(), at);
         later(&mut used, event.credential.uuid(), at);
     }

@@ -30,18 +30,17 @@ pub enum GroupBy {
 
 impl GroupBy {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Key, Self::Model, Self::Project, Self::Day, Self::Credential, Self::Operation];
+    pub const ALL: [Self; 6] = [Self::Key, Self::Model, Self::Project, Self::Day, Self::Credential, Self::Operation];
 
     /// The four cells of the group in the answer (an id, two texts, a moment), and what to group by.
     const fn columns(self) -> (&'static str, &'static str) {
         match self {
-            Self::Key => ("s.key_id, '', '', 0", "s.key_id"),
-            Self::Model => ("null, s.provider, s.model, 0", "s.provider, s.model"),
-            Self::Project => ("s.project_id, '', '', 0", "s.project_id"),
+            Self::Key => ("s.key_id, '', '', cast(0 as bigint)", "s.key_id"),
+            Self::Model => ("null, s.provider, s.model, cast(0 as bigint)", "s.provider, s.model"),
+            Self::Project => ("s.project_id, '', '', cast(0 as bigint)", "s.project_id"),
             Self::Day => ("null, '', '', u.bucket - u.bucket % 86400000", "u.bucket - u.bucket % 86400000"),
-            Self::Credential => ("s.credential_id, '', '', 0", "s.credential_id"),
-            Self::Operation => ("null, '', s.operation, 0", "s.operation"),
+            Self::Credential => ("s.credential_id, '', '', cast(0 as bigint)", "s.credential_id"),
+            Self::Operation => ("null, '', s.operation, cast(0 as bigint)", "s.operation"),
         }
     }
 }
@@ -142,8 +141,7 @@ line_from_row!(sqlx::postgres::PgRow);
 /// The statement for a grouping. Made of constants only.
 pub(crate) fn statement(by: GroupBy) -> String {
     let (cells, group) = by.columns();
-    let sums: Vec<String> =
-        rollup::COLUMNS.iter().map(|column| format!("cast(sum(u.{column}) as bigint)")).collect();
+    let sums: Vec<String> = rollup::COLUMNS.iter().map(|column| format!("cast(sum(u.{column}) as bigint)")).collect();
     let columns = rollup::COLUMNS.join(", ");
     format!(
         "select {cells}, {} from (
@@ -249,7 +247,7 @@ mod tests {
             (H + 1, 3 * D + H / 2, [H, 3 * D + H, D, 3 * D]),
             (H, 2 * H, [H, 2 * H, 2 * H, 2 * H]),
             (23 * H, D + H, [23 * H, D + H, D, D]),
-            (5, 5, [0, H, H, H]),
+            (5, 5, [0, H, 0, 0]),
             (10 * D, 0, [10 * D, 10 * D, 10 * D, 10 * D]),
         ] {
             assert_eq!(split(since, until), expected, "{since}..{until}");

@@ -2,7 +2,12 @@
 //! series, what is nearly always absent is null.
 
 use super::{day::Day, series::Learned};
-use crate::{Error, Store, Write, pool::Open, sql::{clean, stored}};
+use crate::{
+    Error, Store, Write,
+    check::Kind,
+    pool::Open,
+    sql::{clean, stored},
+};
 use keyward_domain::{
     CredentialId, KeyId, Millis, Money, ProjectId, RequestId,
     usage::{Buckets, CostBasis, Outcome, Units, Usage, UsageEvent},
@@ -23,10 +28,30 @@ statements! {
 const LOCK_TABLES: &str = "select pg_advisory_xact_lock(7525017803302)";
 
 /// The columns of a day table, in order; backups name them too.
-pub(crate) const COLUMNS: &[&str] = &[
-    "id", "at", "series", "input", "cache_read", "cache_write", "cache_write_long", "output", "reasoning", "cost",
-    "basis", "price_version", "status", "outcome", "first_byte_us", "total_us", "client", "user_agent", "secret_slot",
-    "upstream_id", "answered", "tier", "extra",
+pub(crate) const COLUMNS: &[(&str, Kind)] = &[
+    ("id", Kind::Id),
+    ("at", Kind::Integer),
+    ("series", Kind::Integer),
+    ("input", Kind::Integer),
+    ("cache_read", Kind::Integer),
+    ("cache_write", Kind::Integer),
+    ("cache_write_long", Kind::Integer),
+    ("output", Kind::Integer),
+    ("reasoning", Kind::Integer),
+    ("cost", Kind::Integer),
+    ("basis", Kind::Integer),
+    ("price_version", Kind::Text),
+    ("status", Kind::Integer),
+    ("outcome", Kind::Integer),
+    ("first_byte_us", Kind::Integer),
+    ("total_us", Kind::Integer),
+    ("client", Kind::Text),
+    ("user_agent", Kind::Text),
+    ("secret_slot", Kind::Integer),
+    ("upstream_id", Kind::Text),
+    ("answered", Kind::Text),
+    ("tier", Kind::Text),
+    ("extra", Kind::Text),
 ];
 
 /// Basis and outcome are numbers in the order of [`BASES`] and [`OUTCOMES`]; `answered` is the model that answered,
@@ -97,7 +122,8 @@ pub(crate) async fn ensure(store: &Store, open: &mut Open, day: Day, learned: &m
     let index = format!("create index if not exists {table}_series on {table} (series, id)");
     let done: Result<(), sqlx::Error> = match open {
         Open::Lite(tx) => {
-            let make = format!("create table if not exists {table} (id blob primary key not null, {BODY}) without rowid");
+            let make =
+                format!("create table if not exists {table} (id blob primary key not null, {BODY}) without rowid");
             async {
                 sqlx::query(NOTE_DAY).bind(day.begins()).execute(&mut **tx).await?;
                 sqlx::query(AssertSqlSafe(make)).execute(&mut **tx).await?;
@@ -213,8 +239,12 @@ pub(crate) async fn insert_new(
 
 fn texts(day: Day) -> (String, &'static str) {
     // INVARIANT: only the eight digits of the day vary.
-    let head = format!("insert into {} ({}) values ", day.table(), COLUMNS.join(", "));
+    let head = format!("insert into {} ({}) values ", day.table(), names("").join(", "));
     (head, " on conflict (id) do nothing")
+}
+
+fn names(prefix: &str) -> Vec<String> {
+    COLUMNS.iter().map(|(name, _)| format!("{prefix}{name}")).collect()
 }
 
 fn place<T: PartialEq>(list: &[T], value: &T) -> i64 {
@@ -234,11 +264,11 @@ macro_rules! raw_from_row {
         impl sqlx::FromRow<'_, $row> for RawRow {
             fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
                 let unknown = |field: &'static str| sqlx::Error::Decode(format!("unknown form of {field}").into());
-                let tokens = |index: usize| row.try_get::<i64, _>(index).map(|tokens| u64::try_from(tokens).unwrap_or(0));
+                let tokens =
+                    |index: usize| row.try_get::<i64, _>(index).map(|tokens| u64::try_from(tokens).unwrap_or(0));
                 let text = |index: usize| row.try_get::<String, _>(index).map(String::into_boxed_str);
-                let maybe = |index: usize| {
-                    row.try_get::<Option<String>, _>(index).map(|text| text.map(String::into_boxed_str))
-                };
+                let maybe =
+                    |index: usize| row.try_get::<Option<String>, _>(index).map(|text| text.map(String::into_boxed_str));
                 let extra: Extra = match row.try_get::<Option<&str>, _>(22)? {
                     None => Extra::default(),
                     Some(json) => serde_json::from_str(json).map_err(|_| unknown("extra"))?,
@@ -332,13 +362,12 @@ impl Store {
     }
 
     async fn calls_on(&self, day: Day, key: KeyId, before: Uuid, limit: i64) -> Result<Vec<RawRow>, Error> {
-        let columns: Vec<String> = COLUMNS.iter().map(|column| format!("r.{column}")).collect();
         // INVARIANT: only the eight digits of the day vary.
         let sql = format!(
             "select {}, s.project_id, s.environment, s.key_id, s.provider, s.model, s.operation, s.credential_id
              from {} r join usage_series s on s.id = r.series
              where s.key_id = $1 and r.id < $2 order by r.id desc limit $3",
-            columns.join(", "),
+            names("r.").join(", "),
             day.table()
         );
         let rows = on!(self.readers(), pool => sqlx::query_as::<_, RawRow>(AssertSqlSafe(sql))

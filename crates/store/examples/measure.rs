@@ -1,0 +1,164 @@
+//! Measures what the store costs: CPU time per collected event, and reading 100,000 keys. Run it optimised:
+//! `cargo run --release -p keyward-store --example measure [postgres://…]`. Without an address it uses a SQLite file in
+//! a temporary directory.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program that prints figures and may stop at any error"
+)]
+
+use keyward_domain::{
+    CredentialId, Environment, KeyId, Millis, Money, ProjectId, RequestId,
+    audit::Actor,
+    usage::{Buckets, CostBasis, Outcome, Units, Usage, UsageEvent},
+};
+use keyward_store::{Batch, Change, KeyRow, KeyStatus, Location, Position, ProjectRow, Store};
+use std::time::Instant;
+
+const NOW: Millis = 1_795_219_200_000;
+const EVENTS: u32 = 200_000;
+const KEYS: u32 = 100_000;
+
+fn filling(number: u32) -> [u8; 10] {
+    let mut bytes = [0; 10];
+    bytes[2..6].copy_from_slice(&number.to_be_bytes());
+    bytes[6..].copy_from_slice(&number.wrapping_mul(0x9E37_79B9).to_be_bytes());
+    bytes
+}
+
+/// A call as it usually is: some token counts, nothing rare.
+fn call(number: u32, keys: u32) -> UsageEvent {
+    let at = NOW + i64::from(number) / 5;
+    UsageEvent {
+        id: RequestId::new(at, filling(number)),
+        at,
+        key: KeyId::new(NOW, filling(number % keys)),
+        project: ProjectId::new(NOW, filling(0)),
+        environment: Environment::Production,
+        provider: "openai".into(),
+        model: if number.is_multiple_of(2) { "gpt-5-mini" } else { "gpt-5" }.into(),
+        operation: "chat".into(),
+        credential: CredentialId::new(NOW, filling(0)),
+        usage: Usage {
+            buckets: Buckets { input: u64::from(number % 4_000), output: 250, reasoning: 64, ..Buckets::default() },
+            units: Units::default(),
+            provider_cost: None,
+            tier: Some("default".into()),
+            model: Some("gpt-5-2026-08-07".into()),
+        },
+        cost: Money::from_nano(123_456),
+        basis: CostBasis::Priced,
+        price_version: "2026-11-21".into(),
+        status: 200,
+        outcome: Outcome::Completed,
+        first_byte_us: 312_000,
+        total_us: 2_412_000,
+        client: std::net::IpAddr::from([203, 0, 113, 7]),
+        user_agent: "OpenAI/Python 2.7.1".into(),
+        secret_slot: 0,
+        upstream_id: "chatcmpl-BxYz0123456789abcdefABCDEF".into(),
+    }
+}
+
+/// CPU time of this process so far (user and system), in microseconds.
+fn cpu() -> f64 {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
+    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 * 1e6 + time.tv_usec() as f64;
+    micros(usage.user_time()) + micros(usage.system_time())
+}
+
+async fn collect(store: &Store, first: u32, size: usize, keys: u32) {
+    let events: Vec<UsageEvent> = (0..EVENTS).map(|number| call(first + number, keys)).collect();
+    let batches: Vec<Batch> = events
+        .chunks(size)
+        .zip(1..)
+        .map(|(usage, seq)| Batch {
+            usage: usage.to_vec(),
+            objects: Vec::new(),
+            positions: vec![Position { stream: "s".to_owned(), seq }],
+        })
+        .collect();
+    let (began, before) = (Instant::now(), cpu());
+    for batch in &batches {
+        store.collect(batch).await.unwrap();
+    }
+    let spent = cpu() - before;
+    println!(
+        "collect {EVENTS} events of {keys} keys in batches of {size}: {:.2} us CPU, {:.2} us wall per event",
+        spent / f64::from(EVENTS),
+        began.elapsed().as_secs_f64() * 1e6 / f64::from(EVENTS)
+    );
+}
+
+async fn add_keys(store: &Store) {
+    let mut write = store.write(Actor::Operator, None, NOW).await.unwrap();
+    let project = ProjectRow {
+        id: ProjectId::new(NOW, filling(0)),
+        name: "measured".to_owned(),
+        status: "active".to_owned(),
+        policy: "{}".to_owned(),
+        created_at: NOW,
+        updated_at: NOW,
+        archived_at: None,
+        row_version: 1,
+        mac: vec![0; 32],
+    };
+    write.insert_project(&project).await.unwrap();
+    for number in 0..KEYS {
+        let row = KeyRow {
+            id: KeyId::new(NOW, filling(number)),
+            public_id: format!("{number:012}").parse().unwrap(),
+            project: project.id,
+            environment: Environment::Production,
+            name: format!("key {number}"),
+            status: KeyStatus::Active,
+            style: "kw".to_owned(),
+            secrets: format!(r#"[{{"hash":"{}"}}]"#, "0".repeat(64)),
+            policy: r#"{"providers":["openai"],"models":["gpt-*"],"requests_per_minute":60}"#.to_owned(),
+            expires_at: None,
+            created_at: NOW,
+            updated_at: NOW,
+            revoked_at: None,
+            row_version: 1,
+            mac: vec![0; 32],
+        };
+        write.insert_key(&row).await.unwrap();
+    }
+    let change = Change {
+        action: "key.create".to_owned(),
+        subject_kind: "key".to_owned(),
+        subject: "all".to_owned(),
+        before: serde_json::Value::Null,
+        after: serde_json::Value::Null,
+        reason: None,
+    };
+    write.commit(vec![change]).await.unwrap();
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let files = tempfile::TempDir::new().unwrap();
+    let location = match std::env::args().nth(1) {
+        Some(address) => address.parse().unwrap(),
+        None => Location::File(files.path().join("keyward.db")),
+    };
+    let store = Store::open(&location).await.unwrap();
+    println!("{}", store.kind());
+    for (round, (size, keys)) in [(500, 50), (1_000, 50), (2_000, 50), (1_000, 1_000)].into_iter().enumerate() {
+        collect(&store, u32::try_from(round).unwrap() * EVENTS, size, keys).await;
+    }
+    let began = Instant::now();
+    add_keys(&store).await;
+    println!("insert {KEYS} keys: {:.2} s", began.elapsed().as_secs_f64());
+    store.close().await;
+    let (began, before) = (Instant::now(), cpu());
+    let store = Store::open(&location).await.unwrap();
+    println!("open: {:.3} s", began.elapsed().as_secs_f64());
+    let mut count = 0;
+    store.each_key(None, |_| count += 1).await.unwrap();
+    println!("open and read {count} keys: {:.3} s, {:.3} s CPU", began.elapsed().as_secs_f64(), (cpu() - before) / 1e6);
+    if let Location::File(path) = &location {
+        println!("file: {} MB", std::fs::metadata(path).unwrap().len() >> 20);
+    }
+}

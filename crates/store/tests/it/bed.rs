@@ -1,0 +1,57 @@
+//! A place for a story: an empty database of either kind, and a second one to restore into.
+
+use crate::postgres::Server;
+use keyward_store::{Location, Store};
+use tempfile::TempDir;
+
+pub(crate) struct Bed {
+    pub(crate) location: Location,
+    spare: Location,
+    /// The other kind of database.
+    pub(crate) other: Location,
+    _files: TempDir,
+}
+
+impl Bed {
+    pub(crate) fn file() -> Self {
+        let files = TempDir::new().unwrap();
+        let at = |name: &str| Location::File(files.path().join(name));
+        Self { location: at("keyward.db"), spare: at("spare.db"), other: at("other.db"), _files: files }
+    }
+
+    pub(crate) fn postgres(server: &Server) -> Self {
+        let files = TempDir::new().unwrap();
+        let other = Location::File(files.path().join("other.db"));
+        Self { location: server.database(), spare: server.database(), other, _files: files }
+    }
+
+    pub(crate) async fn store(&self) -> Store {
+        Store::open(&self.location).await.unwrap()
+    }
+
+    pub(crate) async fn spare(&self) -> Store {
+        Store::open(&self.spare).await.unwrap()
+    }
+
+    pub(crate) async fn other(&self) -> Store {
+        Store::open(&self.other).await.unwrap()
+    }
+
+    /// Runs SQL behind the store's back.
+    pub(crate) async fn tamper(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        match &self.location {
+            Location::File(path) => {
+                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+                let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+                sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+                pool.close().await;
+            }
+            Location::Postgres(url) => {
+                let pool = sqlx::PgPool::connect(url).await.unwrap();
+                sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+                pool.close().await;
+            }
+        }
+    }
+}

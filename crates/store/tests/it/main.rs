@@ -1,0 +1,72 @@
+//! The whole suite of the store, on both databases. Each story gets an empty database of its own.
+
+mod backup;
+mod bed;
+mod control;
+mod credentials;
+mod durability;
+mod postgres;
+mod rows;
+mod schema;
+mod usage;
+mod writes;
+
+use bed::Bed;
+use std::{future::Future, pin::Pin};
+
+type Story = (&'static str, fn(Bed) -> Pin<Box<dyn Future<Output = ()>>>);
+
+macro_rules! stories {
+    ($($file:ident::$story:ident),* $(,)?) => {
+        &[$((concat!(stringify!($file), "::", stringify!($story)), |bed| Box::pin($file::$story(bed)))),*]
+    };
+}
+
+const STORIES: &[Story] = stories![
+    schema::every_statement_prepares,
+    schema::every_table_is_in_a_backup,
+    schema::a_database_of_a_newer_version_is_refused,
+    writes::nothing_is_kept_without_an_audit_entry,
+    writes::audit_rows_are_numbered_without_gaps,
+    writes::a_failed_statement_spoils_the_whole_write,
+    writes::concurrent_writes_run_one_after_the_other,
+    writes::others_hear_of_changes,
+    control::projects_and_environments,
+    control::keys_are_listed_in_pages,
+    control::tokens_keyring_recovery_and_facts,
+    control::jobs_are_held_by_one_node,
+    credentials::versions_and_health,
+    credentials::rewrapping_goes_on_where_it_stopped,
+    usage::every_field_of_a_call_comes_back,
+    usage::totals_are_grouped_and_filtered,
+    usage::an_event_counts_once,
+    usage::two_nodes_count_each_event_once,
+    usage::hostile_values_do_no_harm,
+    usage::retention_drops_days_and_keeps_totals,
+    usage::objects_positions_and_last_use,
+    backup::a_backup_restores_into_either_database,
+    backup::a_restore_is_all_or_nothing,
+    durability::acknowledged_writes_survive_a_kill,
+];
+
+fn tell(database: &str, bed: impl Fn() -> Bed) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    for (name, story) in STORIES {
+        println!("{database}: {name}");
+        runtime.block_on(story(bed()));
+    }
+}
+
+#[test]
+fn sqlite() {
+    tell("sqlite", Bed::file);
+}
+
+#[test]
+fn postgres() {
+    let server = postgres::Server::start();
+    tell("postgres", || Bed::postgres(&server));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(durability::postgres_errors_are_told_apart(Bed::postgres(&server)));
+    runtime.block_on(durability::a_database_that_went_away_is_said(Bed::postgres(&server), server));
+}
