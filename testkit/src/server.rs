@@ -24,6 +24,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Further environment variables of the server.
     pub environment: Vec<(String, String)>,
+    /// Start as on a new machine: without an owner's token, so that the set-up link is told.
+    pub without_token: bool,
 }
 
 /// A running server with its data in a temporary folder, and the command line that goes with it.
@@ -91,7 +93,9 @@ impl Keyward {
         let mut command = self.command();
         command.args(["serve", "--format", "json", "--gateway-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.arg("--data-dir").arg(self.data()).args(&self.options.arguments);
-        command.env("KEYWARD_BOOTSTRAP_TOKEN", &self.token);
+        if !self.options.without_token {
+            command.env("KEYWARD_BOOTSTRAP_TOKEN", &self.token);
+        }
         command.envs(self.options.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {}: {error}", self.binary.display()));
@@ -224,7 +228,7 @@ impl Keyward {
     pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Run {
         let mut command = self.command();
         command.args(arguments).args(["--format", "json"]);
-        if self.ready != Value::Null {
+        if self.ready != Value::Null && !self.options.without_token {
             command.env("KEYWARD_ADDR", format!("http://{}", self.admin())).env("KEYWARD_TOKEN", &self.token);
         }
         command.current_dir(self.folder.path());
@@ -313,16 +317,21 @@ impl Keyward {
         kilobytes << 10
     }
 
-    /// The recovery identity, a project and one credential for an emulator: what nearly every test begins with.
+    /// Makes the recovery identity, into `identity.txt` of the folder.
+    ///
+    /// # Panics
+    /// When the command fails.
+    pub fn prepare_recovery(&self) {
+        let file = self.folder.path().join("identity.txt").to_string_lossy().into_owned();
+        let _recipient = self.tell(&["vault", "recovery", "create", "--output", &file]);
+    }
+
+    /// The recovery identity and a project: what nearly every test begins with.
     ///
     /// # Panics
     /// When one of the commands fails.
     pub fn prepare(&self, project: &str) {
-        let identity = self.folder.path().join("identity.txt");
-        if !identity.exists() {
-            let file = identity.to_string_lossy().into_owned();
-            let _recipient = self.tell(&["vault", "recovery", "create", "--output", &file]);
-        }
+        self.prepare_recovery();
         let _created = self.tell(&["project", "create", project]);
     }
 

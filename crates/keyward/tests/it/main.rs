@@ -5,6 +5,7 @@ mod canary;
 mod connections;
 mod crash;
 mod failover;
+mod first_run;
 mod golden;
 mod matrix;
 mod ownership;
