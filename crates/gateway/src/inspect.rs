@@ -104,7 +104,11 @@ pub(crate) fn head_model(inbound: &Inbound) -> Result<Option<Box<str>>, Refusal>
     let model = match &inbound.plan.operation.model {
         None | Some(ModelSource::Body(_)) => None,
         Some(ModelSource::Fixed(name)) => Some(name.clone()),
-        Some(ModelSource::Path(param)) => inbound.param(param).map(Into::into),
+        // `owner/name`: several parameters, joined.
+        Some(ModelSource::Path(params)) => {
+            let parts: Option<Vec<&str>> = params.split('/').map(|param| inbound.param(param)).collect();
+            parts.map(|parts| parts.join("/").into())
+        }
         Some(ModelSource::Query(name)) => inbound.query_value(name)?.map(Into::into),
     };
     Ok(model.map(|model: Box<str>| bare_model(&model).into()))

@@ -56,8 +56,8 @@ impl Meter {
                 }
             }
         }
-        if let Some(kind) = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()).filter(|_| refused) {
-            collector.event_name(kind.split(':').next().unwrap_or(kind), true);
+        if refused {
+            kind_from_header(&mut collector, plan, headers);
         }
         collector.all_errors = refused;
         let packed = headers
@@ -268,17 +268,24 @@ impl Reading {
     }
 }
 
+/// Some providers say an error's kind in a header; the body's word counts more.
+fn kind_from_header(collector: &mut Collector, plan: &OperationPlan, headers: &HeaderMap) {
+    let name = plan.provider.error_fields.kind_header.as_deref();
+    if let Some(kind) = name.and_then(|name| headers.get(name)).and_then(|value| value.to_str().ok()) {
+        collector.event_name(kind.split(':').next().unwrap_or(kind).trim(), true);
+    }
+}
+
 /// The parts of an error answer, for the catalogue's error table. A body that is not JSON counts as the message.
 #[must_use]
 pub fn error_parts(plan: &OperationPlan, headers: &HeaderMap, body: &[u8]) -> ErrorParts {
     let mut collector = Collector::new(Arc::clone(&plan.answer));
     collector.all_errors = true;
-    if let Some(kind) = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()) {
-        collector.event_name(kind.split(':').next().unwrap_or(kind), true);
-    }
+    kind_from_header(&mut collector, plan, headers);
     let mut tap = Tap::new(Arc::clone(&plan.answer.paths));
     tap.feed(body, &mut collector);
     tap.end(&mut collector);
+    collector.event_end();
     let mut parts = collector.error().cloned().unwrap_or_default();
     if parts.message.is_none() && parts.code.is_none() {
         let text = String::from_utf8_lossy(body.get(..512.min(body.len())).unwrap_or_default()).into_owned();

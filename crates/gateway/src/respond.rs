@@ -143,7 +143,9 @@ pub fn stream_end(dialect: Dialect, content_type: &str, refusal: &Refusal) -> Op
     match &*kind {
         // The empty lines end an event that was cut in the middle.
         "text/event-stream" => Some(format!("\n\n{}", event(dialect, refusal)).into()),
-        "application/x-ndjson" | "application/jsonl" => Some(format!("\n{}\n", body(dialect, refusal, None)).into()),
+        "application/x-ndjson" | "application/jsonl" | "application/stream+json" => {
+            Some(format!("\n{}\n", body(dialect, refusal, None)).into())
+        }
         _ => None,
     }
 }

@@ -34,6 +34,7 @@ pub fn json(inbound: &Inbound, body: Bytes, policy: &Policy) -> Result<(Facts, B
         facts.model = Some(bare_model(&model).into());
     }
     super::check_model(&inbound.plan, facts.model.as_deref(), policy)?;
+    also_models(plan, &scan, &body, policy)?;
     facts.stream = first(plan, &scan, &Role::Stream).is_some_and(|hit| hit.kind == Kind::True);
     let mut edits = Edits::default();
     facts.output_cap = output_cap(plan, &scan, &body, super::output_limit(policy), &mut edits)?;
@@ -50,6 +51,15 @@ fn all<'s>(plan: &'s RequestPlan, scan: &'s Scan, role: &'s Role) -> impl Iterat
 
 fn first<'s>(plan: &'s RequestPlan, scan: &'s Scan, role: &'s Role) -> Option<&'s Hit> {
     all(plan, scan, role).next()
+}
+
+/// Checks every further model that the body names: fall-backs, the calls of a batch, the models of tools.
+fn also_models(plan: &RequestPlan, scan: &Scan, body: &[u8], policy: &Policy) -> Result<(), Refusal> {
+    for hit in all(plan, scan, &Role::AlsoModel).filter(|hit| hit.kind != Kind::Null) {
+        let model = json::text_of(body, hit).ok_or_else(|| malformed("every model's name must be a text"))?;
+        policy::decide_model(policy, Some(bare_model(&model)))?;
+    }
+    Ok(())
 }
 
 /// Keeps the output caps within the limit and adds one where there is a limit and no cap. Returns the most output the
@@ -179,6 +189,7 @@ pub fn message(plan: &OperationPlan, message: &[u8], policy: &Policy) -> Result<
         let model = json::text_of(message, hit).ok_or_else(|| malformed("the model's name must be a text"))?;
         policy::decide_model(policy, Some(bare_model(&model)))?;
     }
+    also_models(plan, &scan, message, policy)?;
     if let Some(limit) = super::output_limit(policy) {
         for hit in all(plan, &scan, &Role::Cap).filter(|hit| hit.kind != Kind::Null) {
             let asked = whole_number(message.get(hit.span.clone()).unwrap_or_default());

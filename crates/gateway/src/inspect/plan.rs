@@ -10,6 +10,8 @@ pub(crate) enum Role {
     Top,
     /// The model's name.
     Model,
+    /// The name of a further model.
+    AlsoModel,
     /// The flag that asks for a stream.
     Stream,
     /// An output cap; the first is the one that is added.
@@ -47,6 +49,9 @@ impl RequestPlan {
         plan.watch("", Role::Top);
         if let Some(ModelSource::Body(path)) = &operation.model {
             plan.watch(path, Role::Model);
+        }
+        for path in &operation.also_models {
+            plan.watch(path, Role::AlsoModel);
         }
         if let Some(path) = &operation.stream_flag {
             plan.watch(path, Role::Stream);

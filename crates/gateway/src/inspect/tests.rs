@@ -166,6 +166,33 @@ fn the_model_comes_from_body_path_query_or_catalogue_without_its_prefix() {
 }
 
 #[test]
+fn a_model_of_several_path_parameters_is_joined() {
+    let inbound = inbound_of("POST", "/openai/v1/models/acme/flux-pro/predictions");
+    assert_eq!(head(&inbound).unwrap().model.as_deref(), Some("acme/flux-pro"));
+}
+
+#[test]
+fn every_further_model_must_be_allowed_too() {
+    let inbound = inbound_of("POST", "/openai/v1/batches");
+    let only_gpt = Policy { models: Some(vec![Glob::new("gpt-*")]), ..Policy::default() };
+    for (body, reason) in [
+        (
+            r#"{"requests":[{"params":{"model":"gpt-1"}},{"params":{"model":"models/gpt-2"}},{"other":1}],"models":["gpt-3"]}"#,
+            None,
+        ),
+        (r#"{"requests":[{"params":{"model":"gpt-1"}},{"params":{"model":"o3"}}]}"#, Some(Reason::ModelNotAllowed)),
+        (r#"{"models":["gpt-1","o3"]}"#, Some(Reason::ModelNotAllowed)),
+        (r#"{"models":["gpt-1",7]}"#, Some(Reason::MalformedRequest)),
+        (r#"{"models":["gpt-1",null]}"#, None),
+        (r#"{"requests":[{"params":{"model":"gpt-1","model":"o3"}}]}"#, Some(Reason::MalformedRequest)),
+        (r#"{"requests":[{"params":{"Model":"o3"}}]}"#, Some(Reason::MalformedRequest)),
+    ] {
+        let got = json_body(&inbound, Bytes::copy_from_slice(body.as_bytes()), &only_gpt).err().map(|no| no.reason);
+        assert_eq!(got, reason, "{body}");
+    }
+}
+
+#[test]
 fn body_plans_follow_operation_and_headers() {
     let headers = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()

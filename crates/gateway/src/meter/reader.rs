@@ -14,6 +14,15 @@ use std::sync::Arc;
 /// A frame's payload is kept whole up to here when the model's own JSON is wrapped in it.
 const LONGEST_WRAPPED: usize = 1 << 20;
 
+/// Content types with a document a line.
+const LINES: [&str; 5] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+    "application/stream+json",
+];
+
 /// The reader of an answer's form.
 #[derive(Debug)]
 pub(super) enum Reader {
@@ -39,7 +48,7 @@ impl Reader {
         let tap = || Tap::new(Arc::clone(&plan.paths));
         if is("text/event-stream") {
             Self::Sse(SseReader::new(plan))
-        } else if is("application/x-ndjson") || is("application/jsonl") || is("application/x-jsonlines") {
+        } else if LINES.iter().any(|lines| is(lines)) {
             Self::Lines(tap())
         } else if is("application/vnd.amazon.eventstream") {
             Self::Frames(Box::new(FrameReader::new(plan)))
@@ -125,12 +134,11 @@ impl Reader {
     pub(super) fn end(&mut self, collector: &mut Collector) {
         match self {
             Self::Document(tap) | Self::Lines(tap) => tap.end(collector),
-            Self::Sse(reader) => {
-                // An event that the end cuts off does not count for clients; its usage counts for us.
-                reader.tap.end(collector);
-            }
+            // An event that the end cuts off does not count for clients; its usage counts for us.
+            Self::Sse(reader) => reader.tap.end(collector),
             Self::Nothing | Self::Frames(_) | Self::WebSocket(_) => {}
         }
+        collector.event_end();
     }
 }
 

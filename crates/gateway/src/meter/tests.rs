@@ -294,9 +294,12 @@ fn error_parts_are_found_or_the_words_themselves_kept() {
     let html = error_parts(&plan, &HeaderMap::new(), b"<html>413 Request Entity Too Large</html>");
     assert_eq!(html.message.as_deref(), Some("<html>413 Request Entity Too Large</html>"));
     let amazon =
-        [("x-amzn-errortype".parse().unwrap(), "ThrottlingException:http://x".parse().unwrap())].into_iter().collect();
+        [("x-error-kind".parse().unwrap(), "ThrottlingException:http://x".parse().unwrap())].into_iter().collect();
     let parts = error_parts(&plan, &amazon, br#"{"message":"slow"}"#);
     assert_eq!((parts.kind.as_deref(), parts.message.as_deref()), (Some("ThrottlingException"), Some("slow")));
+    let both = error_parts(&plan, &amazon, br#"{"error":{"type":"body"}}"#);
+    assert_eq!(both.kind.as_deref(), Some("body"), "the body's word counts more");
+    assert_eq!(error_parts(&plan, &amazon, b"").kind.as_deref(), Some("ThrottlingException"));
 }
 
 proptest! {

@@ -49,6 +49,10 @@ pub(crate) fn provider_json() -> Value {
              "lists": {"kind": "file", "items": "data", "id": "id"}},
             {"name": "files", "method": "GET", "path": "/files/{file}", "default_allowed": false, "free": true,
              "object": {"kind": "file", "param": "file"}},
+            {"name": "batch", "method": "POST", "path": "/batches", "request": "json",
+             "also_models": ["requests[].params.model", "models[]"]},
+            {"name": "predict", "method": "POST", "path": "/models/{owner}/{name}/predictions", "request": "json",
+             "model": {"path": "owner/name"}},
             {"name": "models", "method": "GET", "path": "/models", "free": true},
             {"name": "realtime", "method": "GET", "path": "/realtime", "websocket": true, "model": {"query": "model"},
              "usage": "realtime"},
@@ -75,7 +79,7 @@ pub(crate) fn provider_json() -> Value {
                 "counters": {"input": ["input_tokens"], "output": ["output_tokens"]},
             },
         },
-        "error_fields": {"kind": ["error.type"], "code": ["error.code"], "message": ["error.message", "message"]},
+        "error_fields": {"kind": ["error.type"], "kind_header": "x-error-kind", "code": ["error.code"], "message": ["error.message", "message"]},
     })
 }
 
