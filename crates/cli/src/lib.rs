@@ -16,7 +16,7 @@ mod text;
 mod tree;
 pub mod ui;
 
-pub use tree::Guest;
+pub use tree::{Guest, command};
 
 use clap::FromArgMatches;
 use commands::App;

@@ -111,7 +111,7 @@ const ORDER: [&str; 17] = [
 
 /// The whole tree.
 #[must_use]
-pub(crate) fn command(guests: &[Guest]) -> clap::Command {
+pub fn command(guests: &[Guest]) -> clap::Command {
     let mut tree = with_shared(Root::command());
     for guest in guests {
         tree = graft(tree, guest.parent, &guest.command);

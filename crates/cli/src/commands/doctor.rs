@@ -24,9 +24,9 @@ impl Doctor {
 
 /// Whether the report finds nothing that must be mended. Warnings do not count.
 fn healthy(report: &Value) -> bool {
-    match report.get("ok").and_then(Value::as_bool) {
-        Some(ok) => ok,
-        None => !checks(report).iter().any(|check| state(check) == "failed"),
+    match report.get("healthy").and_then(Value::as_bool) {
+        Some(healthy) => healthy,
+        None => !checks(report).iter().any(|check| table::at(check, "/state") == "failed"),
     }
 }
 
@@ -34,22 +34,13 @@ fn checks(report: &Value) -> &[Value] {
     report.get("checks").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn state(check: &Value) -> String {
-    table::at(check, "/state")
-}
-
 fn words(report: &Value, address: &str) -> String {
     let mut out = format!("{}\n", text::line(address));
     for check in checks(report) {
-        out.push_str(&format!("{:8}{}", state(check), table::at(check, "/name")));
-        let detail = table::at(check, "/detail");
-        if !detail.is_empty() {
-            out.push_str(&format!(": {detail}"));
-        }
-        out.push('\n');
-        let remedy = table::at(check, "/remedy");
-        if !remedy.is_empty() {
-            out.push_str(&format!("        -> {remedy}\n"));
+        let [state, name, detail, hint] = ["/state", "/name", "/detail", "/hint"].map(|place| table::at(check, place));
+        out.push_str(&format!("{state:9}{name}: {detail}\n"));
+        if !hint.is_empty() {
+            out.push_str(&format!("{:9}-> {hint}\n", ""));
         }
     }
     out

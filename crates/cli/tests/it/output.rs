@@ -115,7 +115,8 @@ fn the_answer_no_is_exit_status_one() {
     }
     for (check, status) in [("ok", 0), ("warning", 0), ("failed", 1)] {
         let fake = Fake::start(move |_| {
-            ok(json!({"checks": [{"name": "vault", "state": check, "detail": "how it is", "remedy": "what to do"}]}))
+            let checks = json!([{"name": "vault", "state": check, "detail": "how it is", "hint": "what to do"}]);
+            ok(json!({"healthy": check != "failed", "checks": checks}))
         });
         let run = User::of(&fake).run(&["doctor"]);
         assert_eq!(run.status, status, "{check}");
