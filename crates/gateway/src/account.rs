@@ -41,6 +41,7 @@ pub(crate) struct Account {
     prices: Arc<PriceBook>,
     plan: Arc<OperationPlan>,
     pass: Pass,
+    #[expect(dead_code, reason = "held for its drop: until then there is room in the journal")]
     ticket: Ticket,
     facts: Facts,
     /// A form that is read while it streams; knows the model only at the end.
@@ -48,19 +49,22 @@ pub(crate) struct Account {
     credential: Option<Arc<LiveCredential>>,
     status: u16,
     first_byte: Option<Duration>,
+    /// Bytes of the answer's body that went to the client.
+    sent_bytes: u64,
     settled: bool,
 }
 
 impl Account {
-    /// Opens the account of a call.
+    /// Opens the account of a call. On the heap, because it goes through many hands.
     pub(crate) fn open(
         worker: Rc<Worker>,
         caller: Caller,
         (prices, plan): (Arc<PriceBook>, Arc<OperationPlan>),
         (pass, ticket): (Pass, Ticket),
         (facts, form): (Facts, Option<Rc<RefCell<Form>>>),
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        worker.local.metrics.opened();
+        Box::new(Self {
             worker,
             caller,
             prices,
@@ -72,8 +76,9 @@ impl Account {
             credential: None,
             status: 0,
             first_byte: None,
+            sent_bytes: 0,
             settled: false,
-        }
+        })
     }
 
     pub(crate) const fn plan(&self) -> &Arc<OperationPlan> {
@@ -94,8 +99,9 @@ impl Account {
         self.status = status;
     }
 
-    /// The first byte of the answer's body has come.
-    pub(crate) fn first_byte(&mut self) {
+    /// A piece of the answer's body goes to the client.
+    pub(crate) fn relayed(&mut self, bytes: usize) {
+        self.sent_bytes = self.sent_bytes.saturating_add(bytes as u64);
         if self.first_byte.is_none() {
             self.first_byte = Some(self.caller.started.elapsed());
         }
@@ -209,7 +215,6 @@ impl Account {
         };
         self.worker.local.metrics.call(&event);
         self.worker.local.journal.append(&GatewayEvent::Usage(Box::new(event)));
-        let _ = &self.ticket;
     }
 
     fn asked(&mut self) -> Box<str> {
@@ -225,6 +230,8 @@ impl Drop for Account {
             let reading = self.nothing_heard();
             self.settle(&reading, Outcome::ClientGone);
         }
+        self.worker.local.metrics.bytes(self.facts.input_bytes, self.sent_bytes);
+        self.worker.local.metrics.closed();
     }
 }
 

@@ -61,7 +61,9 @@ pub(crate) async fn answer(
         user_agent: user_agent(request.headers().get(header::USER_AGENT)),
     };
     let id = caller.id;
-    let mut response = match serve(&worker, client, caller, request).await {
+    // HOT: hyper keeps the place of a call's future for as long as the connection lives; on the heap it is gone with
+    // the call.
+    let mut response = match Box::pin(serve(&worker, client, caller, request)).await {
         Ok(response) => response,
         Err(no) => {
             worker.local.metrics.refused(no.refusal.reason);

@@ -91,3 +91,39 @@ fn belongs_to_one_connection(error: &io::Error) -> bool {
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_go_where_the_fewest_are() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (lanes, mut receivers): (Vec<_>, Vec<_>) = (0..3)
+            .map(|_| {
+                let (messages, receiver) = mpsc::unbounded_channel();
+                (Lane { messages, load: Arc::default() }, receiver)
+            })
+            .unzip();
+        // One thread is busy already.
+        lanes[1].load.store(2, Ordering::Release);
+        let accepting = tokio::spawn(accept(listener, lanes.clone(), 10));
+        let mut clients = Vec::new();
+        for count in 1..=4_usize {
+            clients.push(tokio::net::TcpStream::connect(address).await.unwrap());
+            while lanes.iter().map(|lane| lane.load.load(Ordering::Acquire)).sum::<usize>() < count + 2 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let loads: Vec<_> = lanes.iter().map(|lane| lane.load.load(Ordering::Acquire)).collect();
+        assert_eq!(loads, [2, 2, 2]);
+        for (receiver, count) in receivers.iter_mut().zip([2, 0, 2]) {
+            let places: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
+            assert_eq!(places.len(), count);
+        }
+        drop(Place::counted(&lanes[0].load));
+        assert_eq!(lanes[0].load.load(Ordering::Acquire), 1);
+        accepting.abort();
+    }
+}

@@ -79,13 +79,18 @@ enum State {
 pub(crate) struct Flow {
     exchange: Exchange,
     meter: Meter,
-    account: Account,
+    account: Box<Account>,
     content_type: Option<HeaderValue>,
     trailers: Option<HeaderMap>,
 }
 
 impl Flow {
-    pub(crate) fn new(exchange: Exchange, meter: Meter, account: Account, content_type: Option<HeaderValue>) -> Self {
+    pub(crate) fn new(
+        exchange: Exchange,
+        meter: Meter,
+        account: Box<Account>,
+        content_type: Option<HeaderValue>,
+    ) -> Self {
         Self { exchange, meter, account, content_type, trailers: None }
     }
 
@@ -112,7 +117,7 @@ impl Flow {
                     });
                 }
             };
-            self.account.first_byte();
+            self.account.relayed(data.len());
             let passed = self.meter.feed(data);
             self.account.made(self.meter.take_made());
             if self.exchange.is_end() {

@@ -21,7 +21,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::AtomicUsize,
         mpsc as std_mpsc,
     },
     thread::{self, JoinHandle},
@@ -92,7 +92,8 @@ pub struct Gateway {
     address: SocketAddr,
     lanes: Vec<Lane>,
     threads: Vec<JoinHandle<()>>,
-    ended: std_mpsc::Receiver<()>,
+    /// From each thread at its end: how many calls it had to cut.
+    ended: std_mpsc::Receiver<usize>,
 }
 
 /// How a stop went.
@@ -100,7 +101,7 @@ pub struct Gateway {
 pub struct StopReport {
     /// Whether everything ended by itself before the deadline.
     pub in_time: bool,
-    /// How many client connections were still open at the deadline, and were cut.
+    /// How many calls were still open at the deadline, and were cut.
     pub cut: usize,
 }
 
@@ -138,10 +139,12 @@ impl Gateway {
             let thread = Thread { shared: Arc::clone(&gateway.shared), lane, messages, accepts, random };
             let done = done.clone();
             let spawned = thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
-                if let Err(error) = thread.run() {
+                let cut = thread.run().unwrap_or_else(|error| {
                     tracing::error!(%error, "a gateway thread cannot run");
-                }
-                let _ = done.send(());
+                    0
+                });
+                // Nobody listens when the gateway is dropped without a stop.
+                let _ = done.send(cut);
             });
             gateway.threads.push(spawned.map_err(part("thread"))?);
         }
@@ -183,20 +186,23 @@ impl Gateway {
         self.tell(|| Message::Drain);
         let until = Instant::now() + deadline;
         let mut left = self.threads.len();
-        while left > 0 {
-            match self.ended.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(()) => left -= 1,
-                Err(_) => break,
-            }
+        let mut cut = 0;
+        while left > 0
+            && let Ok(count) = self.ended.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            cut += count;
+            left -= 1;
         }
-        let cut = self.lanes.iter().map(|lane| lane.load.load(Ordering::Acquire)).sum();
+        let in_time = left == 0;
         self.tell(|| Message::Stop);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a gateway thread ended in a panic");
             }
         }
-        StopReport { in_time: left == 0, cut }
+        cut += self.ended.try_iter().sum::<usize>();
+        self.shared.journal.sync();
+        StopReport { in_time, cut }
     }
 
     fn tell(&self, message: impl Fn() -> Message) {
@@ -232,7 +238,7 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(self) -> io::Result<()> {
+    fn run(self) -> io::Result<usize> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(RESOLVERS)
@@ -245,8 +251,7 @@ impl Thread {
                 Some((listener, lanes)) => Some((tokio::net::TcpListener::from_std(listener)?, lanes)),
                 None => None,
             };
-            worker::run(worker, self.lane, self.messages, accepts).await;
-            Ok(())
+            Ok(worker::run(worker, self.lane, self.messages, accepts).await)
         })
     }
 }

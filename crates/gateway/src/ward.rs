@@ -284,3 +284,6 @@ impl Drop for Guard {
         drop((ward, held));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ pub(crate) fn check(head: &Parts, upgrade: Option<OnUpgrade>) -> Result<OnUpgrad
 
 /// Both sides have agreed: answers the client and relays until one side ends.
 pub(crate) fn begin(
-    (guard, mut account): (Guard, Account),
+    (guard, mut account): (Guard, Box<Account>),
     on_upgrade: OnUpgrade,
     mut headers: HeaderMap,
     (provider, early): (Io, Vec<u8>),
@@ -50,7 +50,7 @@ pub(crate) fn begin(
     headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    account.first_byte();
+    account.relayed(early.len());
     tokio::task::spawn_local(async move {
         let Ok(Ok(client)) = guard.guard(on_upgrade).await else { return };
         let session = Session {
@@ -71,7 +71,7 @@ struct Session {
     guard: Guard,
     tap: RefCell<ClientTap>,
     meter: RefCell<Meter>,
-    account: RefCell<Account>,
+    account: RefCell<Box<Account>>,
 }
 
 /// Which side ended a session.
@@ -146,8 +146,10 @@ impl Session {
         self.guard.wait_for(Waiting::Socket);
         let passed = {
             let mut meter = self.meter.borrow_mut();
+            let mut account = self.account.borrow_mut();
+            account.relayed(piece.len());
             let passed = meter.feed(piece);
-            self.account.borrow().made(meter.take_made());
+            account.made(meter.take_made());
             passed
         };
         if let Some(bytes) = passed {

@@ -44,6 +44,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How often unused connections to providers are looked at, in ticks.
 const SWEEP_TICKS: u32 = 10;
+/// How often a thread looks whether everything has ended, once it should.
+const DRAIN_TICK: Duration = Duration::from_millis(10);
 /// After the end of all calls, the time in which clients are still told about it.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How HTTP/2 without TLS begins. No method starts like this.
@@ -61,22 +63,24 @@ pub(crate) struct Worker {
     http2: http2::Builder<Local>,
 }
 
-/// Runs a thread until it is told to stop, or told to drain and everything has ended.
+/// Runs a thread until it is told to stop, or told to drain and everything has ended. Returns how many calls were cut.
 pub(crate) async fn run(
     worker: Worker,
     lane: Lane,
     mut messages: mpsc::UnboundedReceiver<Message>,
     accepts: Option<(TcpListener, Vec<Lane>)>,
-) {
+) -> usize {
     let worker = Rc::new(worker);
     let most = worker.shared.settings.limits.connections;
     let first = accepts.is_some();
     let acceptor = accepts.map(|(listener, lanes)| spawn_local(listen::accept(listener, lanes, most)));
     let mut tick = interval(ward::TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ended = interval(DRAIN_TICK);
+    ended.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let housekeeping = first.then(|| spawn_local(housekeeping(Arc::clone(&worker.shared))));
     let mut ticks = 0_u32;
-    loop {
+    let cut = loop {
         let message = tokio::select! {
             message = messages.recv() => message,
             _ = tick.tick() => {
@@ -85,8 +89,11 @@ pub(crate) async fn run(
                 if ticks.is_multiple_of(SWEEP_TICKS) {
                     worker.upstreams.sweep();
                 }
-                if worker.drain.is_on() && lane.load.load(Ordering::Acquire) == 0 && worker.wards.len() == 0 {
-                    break;
+                continue;
+            }
+            _ = ended.tick(), if worker.drain.is_on() => {
+                if lane.load.load(Ordering::Acquire) == 0 && worker.wards.len() == 0 {
+                    break 0;
                 }
                 continue;
             }
@@ -102,20 +109,20 @@ pub(crate) async fn run(
                     acceptor.abort();
                 }
                 worker.drain.start();
-                // Look often from now on: a stop should not wait for a whole tick.
-                tick = interval(Duration::from_millis(10));
             }
             Some(Message::Stop) | None => {
                 worker.drain.start();
+                let open = worker.wards.len();
                 worker.wards.stop();
                 let _ = timeout(LAST_WORDS, idle(&lane)).await;
-                break;
+                break open;
             }
         }
-    }
+    };
     if let Some(task) = housekeeping {
         task.abort();
     }
+    cut
 }
 
 async fn idle(lane: &Lane) {

@@ -45,7 +45,7 @@ impl Call<'_> {
     /// The refusal when none could be used.
     pub(super) async fn send(
         self,
-        mut account: Account,
+        mut account: Box<Account>,
         candidates: Vec<Arc<LiveCredential>>,
         mut payload: Payload,
     ) -> Result<Response<Relay>, Refusal> {
@@ -132,7 +132,7 @@ impl Call<'_> {
     /// Begins to relay an answer that is not an error.
     async fn begin(
         self,
-        mut account: Account,
+        mut account: Box<Account>,
         answer: Answer,
         mut exchange: Exchange,
         key: PlainKey,
@@ -186,7 +186,7 @@ impl Call<'_> {
     /// Passes on a provider's error, without what it says about the real key.
     fn refusal_of_provider(
         &self,
-        mut account: Account,
+        mut account: Box<Account>,
         answer: Answer,
         body: Bytes,
         key: &PlainKey,
@@ -194,7 +194,7 @@ impl Call<'_> {
         let Answer { status, mut headers } = answer;
         let plan = Arc::clone(account.plan());
         let mut meter = Meter::new(&plan, status.as_u16(), &headers, account.facts());
-        account.first_byte();
+        account.relayed(body.len());
         meter.feed(body.clone());
         account.settle(&meter.finish(true), Outcome::ProviderError);
         let packed = headers

@@ -210,7 +210,9 @@ pub(crate) fn read(input: &[u8], no_body: bool) -> Result<Option<Head>, &'static
     let mut headers = HeaderMap::with_capacity(parsed.headers.len());
     for line in parsed.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| "a header name that cannot be read")?;
-        if hop_by_hop(&name) || framing.connection.iter().any(|list| names(list, name.as_str())) {
+        // `trailer` only announces fields, which are passed on if the client takes them.
+        let of_connection = hop_by_hop(&name) && name != header::TRAILER;
+        if of_connection || framing.connection.iter().any(|list| names(list, name.as_str())) {
             continue;
         }
         let from = line.value.as_ptr().addr().saturating_sub(start);

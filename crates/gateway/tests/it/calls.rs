@@ -269,3 +269,25 @@ async fn soon_nothing(provider: &Played) -> bool {
     tokio::task::yield_now().await;
     provider.accept().now_or_never().is_none()
 }
+
+#[tokio::test]
+async fn silence_has_its_limits() {
+    let provider = Played::start().await;
+    let impatient = |settings: &mut keyward_gateway::Settings| {
+        settings.limits.first_byte = std::time::Duration::from_millis(1);
+        settings.limits.request_body = std::time::Duration::from_millis(1);
+    };
+    let house = House::build(provider.address(), Plan { settings: Box::new(impatient), ..Plan::default() });
+    let mut client = house.connect().await;
+    write(&mut client, house.post("/chat", CHAT)).await;
+    let mut upstream = provider.accept().await;
+    message(&mut upstream).await;
+    let (answer, _) = soon(message(&mut client)).await;
+    assert!(answer.starts_with("HTTP/1.1 504 ") && answer.contains("keyward-error: upstream_timeout\r\n"), "{answer}");
+    assert_eq!(soon(rest(&mut upstream)).await, "", "the provider is not left waiting");
+    assert_eq!(soon(house.usage()).await.outcome, Outcome::UpstreamLost);
+    // A body that never comes does not hold its place for ever either.
+    let mut client = house.connect().await;
+    write(&mut client, house.head("POST", "/chat", "content-length: 100\r\n")).await;
+    assert!(soon(message(&mut client)).await.0.contains("keyward-error: malformed_request\r\n"));
+}
