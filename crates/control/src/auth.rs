@@ -54,7 +54,7 @@ impl Role {
 
     /// Whether the role includes a permission.
     #[must_use]
-    pub const fn may(self, permission: Permission) -> bool {
+    pub(crate) const fn may(self, permission: Permission) -> bool {
         match permission {
             Permission::Read => true,
             Permission::Operate => matches!(self, Self::Owner | Self::Admin | Self::Developer),

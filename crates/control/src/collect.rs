@@ -10,13 +10,36 @@ use keyward_domain::{
 use keyward_store::{Batch as Stored, Collected, Error, Position};
 use std::collections::HashMap;
 
-/// What was read from the journal at once.
+/// What was read from the journal at once, sorted.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The events, in their order.
-    pub events: Vec<GatewayEvent>,
-    /// How far each stream was read: its id and the last sequence number.
-    pub positions: Vec<(u64, u64)>,
+    stored: Stored,
+    reports: HashMap<CredentialId, CredentialReport>,
+}
+
+impl Batch {
+    /// Sorts events, given in their order, together with how far each stream was read: its id and the last sequence
+    /// number.
+    #[must_use]
+    pub fn new(
+        events: impl IntoIterator<Item = GatewayEvent>,
+        positions: impl IntoIterator<Item = (u64, u64)>,
+    ) -> Self {
+        let mut batch = Self::default();
+        for event in events {
+            match event {
+                GatewayEvent::Usage(event) => batch.stored.usage.push(*event),
+                GatewayEvent::Object(object) => batch.stored.objects.push(object),
+                // The last word on a credential counts.
+                GatewayEvent::Credential(report) => {
+                    batch.reports.insert(report.credential, report);
+                }
+            }
+        }
+        batch.stored.positions =
+            positions.into_iter().map(|(stream, seq)| Position { stream: stream_name(stream), seq }).collect();
+        batch
+    }
 }
 
 impl Control {
@@ -24,24 +47,10 @@ impl Control {
     ///
     /// # Errors
     /// The database's: no room, damaged, out of reach.
-    pub async fn collect(&self, batch: Batch) -> Result<Collected, Error> {
-        let mut stored = Stored::default();
-        let mut reports: HashMap<CredentialId, CredentialReport> = HashMap::new();
-        for event in batch.events {
-            match event {
-                GatewayEvent::Usage(event) => stored.usage.push(*event),
-                GatewayEvent::Object(object) => stored.objects.push(object),
-                // The last word on a credential counts.
-                GatewayEvent::Credential(report) => {
-                    reports.insert(report.credential, report);
-                }
-            }
-        }
-        stored.positions =
-            batch.positions.into_iter().map(|(stream, seq)| Position { stream: stream_name(stream), seq }).collect();
-        let collected = self.store().collect(&stored).await?;
-        for report in reports.into_values() {
-            if let Err(error) = self.take_report(&report).await {
+    pub async fn collect(&self, batch: &Batch) -> Result<Collected, Error> {
+        let collected = self.store().collect(&batch.stored).await?;
+        for report in batch.reports.values() {
+            if let Err(error) = self.take_report(report).await {
                 // The gateway has taken the credential out itself, and will report again.
                 tracing::error!(credential = %report.credential, %error, "a credential's health could not be stored");
             }

@@ -23,6 +23,7 @@ mod nearest;
 pub mod outbound;
 mod pages;
 mod policy_check;
+pub mod proof;
 mod publish;
 mod router;
 mod settings;

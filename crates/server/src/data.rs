@@ -1,0 +1,137 @@
+//! The data folder: made with mode 0700, used by one server at a time, with `local.json` in it so that the same
+//! user's command line finds the server.
+
+use anyhow::{Context, bail};
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::json;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// The data folder while this process uses it. The lock goes with the process, however it ends.
+pub(crate) struct DataFolder {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl DataFolder {
+    /// Makes the folder when it is not there, and takes it for this process.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written, is open to others, or another server uses it.
+    pub(crate) fn take(path: &Path) -> anyhow::Result<Self> {
+        make(path)?;
+        let lock_path = path.join("keyward.lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .read(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .with_context(|| format!("opening {}", lock_path.display()))?;
+        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+                let holder = fs::read_to_string(&lock_path).unwrap_or_default();
+                let holder = holder.trim();
+                let who = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
+                bail!(
+                    "the data folder {} is in use by another server{who}: stop it first, or name another folder \
+                     with --data-dir",
+                    path.display()
+                );
+            }
+            Err((_, error)) => return Err(error).with_context(|| format!("locking {}", lock_path.display())),
+        };
+        lock.set_len(0)?;
+        writeln!(lock, "{}", std::process::id()).with_context(|| format!("writing {}", lock_path.display()))?;
+        Ok(Self { path: path.to_path_buf(), _lock: lock })
+    }
+
+    /// Writes `local.json`: where the control API is, a token for it, and the certificate to trust.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write_local(&self, admin: &str, token: &str, ca: Option<&Path>) -> anyhow::Result<()> {
+        let mut content = json!({"admin": admin, "token": token});
+        if let (Some(ca), Some(fields)) = (ca, content.as_object_mut()) {
+            fields.insert("ca".to_owned(), ca.display().to_string().into());
+        }
+        let (path, new) = (self.path.join("local.json"), self.path.join("local.json.new"));
+        drop(fs::remove_file(&new));
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&new)
+            .with_context(|| format!("writing {}", new.display()))?;
+        writeln!(file, "{content}").with_context(|| format!("writing {}", new.display()))?;
+        fs::rename(&new, &path).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Takes `local.json` away at the end, so that the command line does not look for a server that is gone.
+    pub(crate) fn remove_local(&self) {
+        drop(fs::remove_file(self.path.join("local.json")));
+    }
+}
+
+/// Makes a folder that only its owner may enter; an existing one keeps its mode unless others may write in it.
+fn make(path: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("making the data folder {}", path.display()))?;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o022 != 0 {
+        bail!(
+            "the data folder {} can be written by others (mode {:o}): run chmod 700 {}",
+            path.display(),
+            mode & 0o777,
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_server_at_a_time() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("data");
+        let first = DataFolder::take(&path).expect("free");
+        assert_eq!(fs::metadata(&path).expect("made").permissions().mode() & 0o777, 0o700);
+        let error = DataFolder::take(&path).err().expect("taken").to_string();
+        assert!(error.contains("another server"), "{error}");
+        drop(first);
+        DataFolder::take(&path).map(|_| ()).expect("free again");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_refused_with_the_remedy() {
+        let place = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).expect("changed");
+        let error = DataFolder::take(place.path()).err().expect("refused").to_string();
+        assert!(error.contains("chmod 700"), "{error}");
+    }
+
+    #[test]
+    fn the_local_file_is_for_its_owner_alone() {
+        let place = tempfile::tempdir().expect("a folder");
+        let data = DataFolder::take(&place.path().join("data")).expect("free");
+        data.write_local("http://127.0.0.1:1", "token", None).expect("written");
+        data.write_local("http://127.0.0.1:2", "token", None).expect("written again");
+        let path = place.path().join("data/local.json");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert!(fs::read_to_string(&path).expect("text").contains("127.0.0.1:2"));
+        data.remove_local();
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,334 @@
+//! `keyward serve`: starts everything in order, says when it is ready, and stops gracefully.
+
+use crate::{
+    admin,
+    args::ServeArgs,
+    config::Config,
+    data::DataFolder,
+    demo,
+    environment::Environment,
+    logs,
+    outbound::{self, Network},
+    ready::{self, Ready},
+    redact::{Lines, Redactor},
+    stop::Signals,
+    terminal,
+    tls::Certificates,
+    vault, wire,
+    wire::Outlet,
+};
+use anyhow::Context;
+use keyward_catalogue::Catalogue;
+use keyward_control::{
+    Bootstrap, Control, Settings,
+    clock::{self, Clock},
+};
+use keyward_domain::{
+    api_token::{self, NewApiToken},
+    digest,
+    token::TokenHash,
+};
+use keyward_gateway::Gateway;
+use keyward_store::{Location, Store};
+use keyward_vault::{Vault, harden};
+use std::{
+    net::{IpAddr, SocketAddr, TcpListener},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+/// The shortest token that automation may choose.
+const SHORTEST_TOKEN: usize = 16;
+/// How long control API calls may go on at a stop.
+const ADMIN_GRACE: Duration = Duration::from_secs(5);
+
+/// Runs the server until a signal stops it.
+///
+/// # Errors
+/// What keeps it from starting, with what to do about it.
+pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let environment = Environment::read();
+    let print_only = args.print_config;
+    let mut config = Config::read(args, &environment)?;
+    if print_only {
+        terminal::result(config.print()?.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let lines = logs::start(&config.log, config.data.format)?;
+    prepare_process(&config)?;
+    let demo_folder =
+        if config.demo { Some(tempfile::tempdir().context("making a folder for the demo")?) } else { None };
+    if let Some(folder) = &demo_folder {
+        config.data.folder = folder.path().to_path_buf();
+        config.data.database = None;
+        config.data.master_key = crate::master::Source::File(folder.path().join("master.key"));
+    }
+    let folder = DataFolder::take(&config.data.folder)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("starting the control plane's runtime")?;
+    let done = runtime.block_on(run(&config, &environment, &folder, &lines));
+    folder.remove_local();
+    // Jobs that wait for the database are not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Shuts core dumps and debuggers out, picks the one cryptographic library, and asks for enough file descriptors.
+fn prepare_process(config: &Config) -> anyhow::Result<()> {
+    let report = harden::process(config.data.allow_core_dumps)?;
+    if !report.no_core_dumps || !report.not_dumpable {
+        tracing::warn!(?report, "this process is not protected against core dumps and debuggers");
+    }
+    // The second of two servers in one process (tests) finds it installed.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, soft, "the limit on open files could not be raised");
+    }
+    Ok(())
+}
+
+/// The two listeners, bound, with the URLs they are reached at.
+struct Bound {
+    gateway: TcpListener,
+    admin: TcpListener,
+    gateway_url: String,
+    admin_url: String,
+}
+
+impl Bound {
+    fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = |address: SocketAddr, option: &str| {
+            TcpListener::bind(address).with_context(|| format!("{option}: cannot listen on {address}"))
+        };
+        let gateway = bind(config.gateway_listen, "--gateway-listen")?;
+        let admin = bind(config.admin_listen, "--admin-listen")?;
+        let url = |listener: &TcpListener, stated: &Option<String>| -> anyhow::Result<String> {
+            let address = listener.local_addr().context("the listener's address")?;
+            Ok(stated.clone().unwrap_or_else(|| reachable(address, config.tls.is_some())))
+        };
+        let (gateway_url, admin_url) = (url(&gateway, &config.gateway_url)?, url(&admin, &config.admin_url)?);
+        Ok(Self { gateway, admin, gateway_url, admin_url })
+    }
+}
+
+/// A URL for an address; one that listens everywhere is reached on the machine itself.
+fn reachable(address: SocketAddr, secure: bool) -> String {
+    let scheme = if secure { "https" } else { "http" };
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// The tokens of this start.
+struct Tokens {
+    local: NewApiToken,
+    setup: NewApiToken,
+    bootstrap: Option<Bootstrap>,
+}
+
+impl Tokens {
+    fn make(environment: &Environment) -> anyhow::Result<Self> {
+        let bootstrap = environment.bootstrap_token.as_ref().map(bootstrap).transpose()?;
+        Ok(Self { local: clock::new_api_token()?, setup: clock::new_api_token()?, bootstrap })
+    }
+}
+
+fn bootstrap(text: &Zeroizing<String>) -> anyhow::Result<Bootstrap> {
+    if text.starts_with(api_token::PREFIX) {
+        let hash = api_token::parse(text).map_err(|_| {
+            anyhow::anyhow!(
+                "KEYWARD_BOOTSTRAP_TOKEN begins with kwt_ but is damaged: copy it again, or choose another text"
+            )
+        })?;
+        return Ok(Bootstrap { hash, has_our_shape: true });
+    }
+    if text.len() < SHORTEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        anyhow::bail!(
+            "KEYWARD_BOOTSTRAP_TOKEN must have at least {SHORTEST_TOKEN} characters without spaces: make one with \
+             `openssl rand -hex 32`"
+        );
+    }
+    Ok(Bootstrap { hash: TokenHash(digest::sha256(text.as_bytes())), has_our_shape: false })
+}
+
+fn location(config: &Config) -> Location {
+    match &config.data.database {
+        Some(url) => Location::Postgres(url.clone()),
+        None => Location::File(config.data.folder.join("keyward.db")),
+    }
+}
+
+fn gateway_settings(config: &Config) -> keyward_gateway::Settings {
+    let mut settings = keyward_gateway::Settings::new(config.data.folder.join("journal"));
+    settings.threads = config.threads;
+    settings.trusted_proxies.clone_from(&config.trusted_proxies);
+    settings.country_database.clone_from(&config.country_database);
+    settings.extra_roots.clone_from(&config.extra_ca);
+    settings.tls = config.tls.as_ref().map(|tls| keyward_gateway::TlsFiles {
+        cert: tls.cert.clone(),
+        key: tls.key.clone(),
+        client_ca: config.gateway_client_ca.clone(),
+    });
+    settings
+}
+
+/// Everything that runs.
+struct Running {
+    control: Control,
+    outlet: Outlet,
+    store: Store,
+    stop_admin: watch::Sender<bool>,
+    stop_collector: watch::Sender<bool>,
+    collector: std::thread::JoinHandle<()>,
+    admin: tokio::task::JoinHandle<anyhow::Result<()>>,
+    _jobs: tokio::task::JoinSet<()>,
+}
+
+async fn run(config: &Config, environment: &Environment, folder: &DataFolder, lines: &Lines) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("taking over the signals")?;
+    let folders = [config.config_dir.clone()];
+    let catalogue = Arc::new(if config.demo { Catalogue::embedded()? } else { Catalogue::load(&folders)? });
+    lines.know(Redactor::new(catalogue.providers().iter().map(AsRef::as_ref)).context("the catalogue's key shapes")?);
+    let bound = Bound::bind(config)?;
+    let tokens = Tokens::make(environment)?;
+    let (gateway_url, admin_url) = (bound.gateway_url.clone(), bound.admin_url.clone());
+    let clock = Clock::system();
+    let store = Store::open(&location(config)).await.context("opening the database")?;
+    let source = vault::source(&config.data, environment)?;
+    let vault = Arc::new(vault::open(&store, source.as_ref(), clock.now()).await.context("opening the vault")?);
+    let running = start(config, bound, &tokens, Opened { store, vault, catalogue, clock }).await?;
+    let ca = config.tls.as_ref().map(|tls| tls.cert.as_path());
+    folder.write_local(&admin_url, &tokens.local.text, ca)?;
+    let demo_key = match config.demo {
+        true => Some(demo::fill(&running.control.router(), &tokens.local.text).await?),
+        false => None,
+    };
+    let link =
+        running.control.needs_setup().then(|| Zeroizing::new(format!("{admin_url}/setup#{}", *tokens.setup.text)));
+    let ready = Ready {
+        gateway: &gateway_url,
+        admin: &admin_url,
+        setup_url: link.as_deref().map(String::as_str),
+        demo_key: demo_key.as_deref().map(String::as_str),
+    };
+    ready::say(&ready, config.data.format);
+    signals.next().await;
+    tracing::info!("stopping: no new calls; those in flight may end within {:?}", config.drain);
+    tokio::select! {
+        stopped = running.stop(config.drain) => stopped,
+        () = signals.next() => anyhow::bail!("stopped at once by a second signal"),
+    }
+}
+
+/// What is open before anything runs.
+struct Opened {
+    store: Store,
+    vault: Arc<Vault>,
+    catalogue: Arc<Catalogue>,
+    clock: Clock,
+}
+
+async fn start(config: &Config, bound: Bound, tokens: &Tokens, opened: Opened) -> anyhow::Result<Running> {
+    let Opened { store, vault, catalogue, clock } = opened;
+    let outlet = Outlet::new();
+    let metrics = outlet.clone();
+    let settings = Settings {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        gateway_url: bound.gateway_url,
+        node: digest::hex(&clock::random::<8>()?),
+        demo: config.demo,
+        retention: i64::from(config.retention_days) * 86_400_000,
+        bootstrap: tokens.bootstrap,
+        local_token: tokens.local.hash,
+        setup_token: tokens.setup.hash,
+        clock,
+        outbound: Arc::new(Network::new(outbound::tls(config.extra_ca.as_deref())?)),
+        gateway_metrics: Arc::new(move || metrics.metrics()),
+    };
+    let publish = outlet.clone();
+    let control =
+        Control::open(store.clone(), Arc::clone(&vault), catalogue, settings, move |update| publish.publish(update))
+            .await
+            .context("starting the control plane")?;
+    let gateway = Gateway::start(bound.gateway, gateway_settings(config), vault).context("starting the gateway")?;
+    let mut reader = gateway.journal();
+    reader.resume_after(&control.journal_positions().await?);
+    outlet.connect(gateway);
+    let (stop_collector, stopping) = watch::channel(false);
+    let collector = wire::collector(reader, control.clone(), tokio::runtime::Handle::current(), stopping)
+        .context("starting the collector")?;
+    let certificates =
+        config.tls.as_ref().map(|tls| Certificates::read(tls, config.admin_client_ca.as_deref())).transpose()?;
+    let (stop_admin, stopping) = watch::channel(false);
+    let admin = tokio::spawn(admin::serve(bound.admin, control.router(), certificates, stopping, ADMIN_GRACE));
+    let jobs = control.start_jobs();
+    Ok(Running { control, outlet, store, stop_admin, stop_collector, collector, admin, _jobs: jobs })
+}
+
+impl Running {
+    /// Stops in order: `/readyz` says no, the gateway lets calls end, the journal is emptied, the API closes, the
+    /// database too.
+    async fn stop(self, drain: Duration) -> anyhow::Result<()> {
+        self.control.begin_stop();
+        let outlet = self.outlet.clone();
+        let report = tokio::task::spawn_blocking(move || outlet.stop(drain)).await.context("stopping the gateway")?;
+        if let Some(report) = report.filter(|report| !report.in_time) {
+            tracing::warn!(cut = report.cut, "calls were still running at the deadline and were cut");
+        }
+        self.stop_collector.send_replace(true);
+        let collector = self.collector;
+        tokio::task::spawn_blocking(move || collector.join())
+            .await
+            .context("stopping the collector")?
+            .map_err(|_| anyhow::anyhow!("the collector failed"))?;
+        self.stop_admin.send_replace(true);
+        self.admin.await.context("stopping the control API")??;
+        if let Err(error) = self.control.flush().await {
+            tracing::warn!(%error, "when tokens were last used could not be written");
+        }
+        self.store.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_reachable_ones() {
+        for (address, secure, url) in [
+            ("127.0.0.1:8700", false, "http://127.0.0.1:8700"),
+            ("0.0.0.0:1", true, "https://127.0.0.1:1"),
+            ("[::]:1", false, "http://[::1]:1"),
+        ] {
+            assert_eq!(reachable(address.parse().expect("an address"), secure), url);
+        }
+    }
+
+    #[test]
+    fn chosen_tokens_are_long_enough_and_ours_are_whole() {
+        let read = |text: &str| bootstrap(&Zeroizing::new(text.to_owned()));
+        assert!(!read("a-token-for-automation").expect("long enough").has_our_shape);
+        let made = clock::new_api_token().expect("random");
+        assert!(read(&made.text).expect("whole").has_our_shape);
+        for text in ["short", "with spaces in it, long", "kwt_damaged-and-long-enough"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

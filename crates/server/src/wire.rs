@@ -1,0 +1,136 @@
+//! Connects the rooms, once: what the control plane publishes goes to the gateway, what the gateway journals goes to the
+//! control plane.
+
+use keyward_control::{Batch, Control};
+use keyward_domain::snapshot::Update;
+use keyward_gateway::{Gateway, StopReport, journal::Reader};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::{runtime::Handle, sync::watch};
+
+/// How many events are stored at once.
+const BATCH: usize = 1_000;
+/// How often the journal is looked at: events reach the database well within a second.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long to wait before a batch is offered again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often a batch is offered at the end, before it is left to the next start.
+const LAST_TRIES: u32 = 3;
+
+/// The gateway as the control plane knows it: what is published before it runs waits for it.
+#[derive(Clone)]
+pub(crate) struct Outlet(Arc<Mutex<State>>);
+
+enum State {
+    Waiting(Vec<Update>),
+    Running(Box<Gateway>),
+    Stopped,
+}
+
+impl Outlet {
+    /// Before the gateway runs.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(State::Waiting(Vec::new()))))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands an update over; when this returns, new calls see it.
+    pub(crate) fn publish(&self, update: Update) {
+        match &mut *self.state() {
+            State::Waiting(waiting) => waiting.push(update),
+            State::Running(gateway) => gateway.apply(update),
+            State::Stopped => {}
+        }
+    }
+
+    /// From now on the gateway runs; it gets what has waited.
+    pub(crate) fn connect(&self, gateway: Gateway) {
+        let mut state = self.state();
+        if let State::Waiting(waiting) = &mut *state {
+            for update in std::mem::take(waiting) {
+                gateway.apply(update);
+            }
+        }
+        *state = State::Running(Box::new(gateway));
+    }
+
+    /// The gateway's metrics.
+    pub(crate) fn metrics(&self) -> String {
+        match &*self.state() {
+            State::Running(gateway) => gateway.metrics(),
+            State::Waiting(_) | State::Stopped => String::new(),
+        }
+    }
+
+    /// Stops the gateway: calls may end until the deadline. Blocks.
+    pub(crate) fn stop(&self, deadline: Duration) -> Option<StopReport> {
+        let state = std::mem::replace(&mut *self.state(), State::Stopped);
+        match state {
+            State::Running(gateway) => Some(gateway.stop(deadline)),
+            State::Waiting(_) | State::Stopped => None,
+        }
+    }
+}
+
+/// Starts the thread that carries the journal into the database. It ends when `stop` is true and nothing is left.
+///
+/// # Errors
+/// When the thread cannot be made.
+pub(crate) fn collector(
+    mut reader: Reader,
+    control: Control,
+    runtime: Handle,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("collector".to_owned()).spawn(move || {
+        loop {
+            // Looked at first: what was written before the stop is then surely read.
+            let stopping = *stop.borrow();
+            let events = reader.next_batch(BATCH);
+            if events.is_empty() {
+                if stopping {
+                    return;
+                }
+                std::thread::sleep(LOOK);
+                continue;
+            }
+            let mut positions = BTreeMap::new();
+            for (position, _) in &events {
+                positions.insert(position.stream, *position);
+            }
+            let read = positions.values().map(|position| (position.stream, position.sequence));
+            let batch = Batch::new(events.into_iter().map(|(_, event)| event), read);
+            if !store(&control, &runtime, &batch, &stop) {
+                return;
+            }
+            for position in positions.into_values() {
+                reader.release(position);
+            }
+        }
+    })
+}
+
+/// Offers a batch until it is stored. At the end only a few times: the journal keeps it for the next start.
+fn store(control: &Control, runtime: &Handle, batch: &Batch, stop: &watch::Receiver<bool>) -> bool {
+    let mut left = LAST_TRIES;
+    loop {
+        match runtime.block_on(control.collect(batch)) {
+            Ok(_) => return true,
+            Err(error) => tracing::error!(%error, "events cannot be stored; the journal keeps them"),
+        }
+        if *stop.borrow() {
+            left -= 1;
+            if left == 0 {
+                return false;
+            }
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
