@@ -30,35 +30,55 @@ impl Context {
     /// The process's own surroundings.
     #[must_use]
     pub fn of_process() -> Self {
-        let variables = Variables(
-            std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().map(|name| (name, value))).collect(),
-        );
+        let variables = Variables(Source::Process);
         let colour = variables.text("NO_COLOR").is_none() && variables.text("TERM").as_deref() != Some("dumb");
         Self { ui: Ui::of_process(colour), input: Input::of_process(), now: now(), variables }
     }
 }
 
-/// The environment's variables. Empty ones count as not set.
+/// The environment's variables. Empty ones count as not set. Those of the process are looked up one at a time: a copy
+/// of all would hold secrets that belong to others.
 #[derive(Debug, Clone, Default)]
-pub struct Variables(BTreeMap<String, OsString>);
+pub struct Variables(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Process,
+    Fixed(BTreeMap<String, OsString>),
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Fixed(BTreeMap::new())
+    }
+}
 
 impl Variables {
     /// A variable's text, when it is set, not empty, and text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty()).map(str::to_owned)
+        self.get(name).and_then(|value| value.into_string().ok())
     }
 
     /// A variable's path, when it is set and not empty.
     #[must_use]
     pub fn path(&self, name: &str) -> Option<PathBuf> {
-        self.0.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+        self.get(name).map(PathBuf::from)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    fn get(&self, name: &str) -> Option<OsString> {
+        let value = match &self.0 {
+            Source::Process => std::env::var_os(name),
+            Source::Fixed(values) => values.get(name).cloned(),
+        };
+        value.filter(|value| !value.is_empty())
     }
 }
 
 impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Variables {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self(Source::Fixed(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
     }
 }
 

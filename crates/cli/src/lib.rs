@@ -44,7 +44,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, guests: &[Guest]) -> E
 
 /// Runs a command in given surroundings. A guest is named, not run.
 pub fn run_in(mut context: Context, arguments: impl IntoIterator<Item = OsString>, guests: &[Guest]) -> Ended {
-    let tree = tree::command(guests);
+    let tree = command(guests);
     let matches = match tree.clone().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return Ended::Status(explain(&mut context, &error)),
