@@ -91,8 +91,8 @@ impl Session {
                 return Side::Client;
             }
             tokio::select! {
-                side = self.from_client(from_client, to_provider) => side,
-                side = self.from_provider(from_provider, &mut to_client) => side,
+                side = self.read_client(from_client, to_provider) => side,
+                side = self.read_provider(from_provider, &mut to_client) => side,
             }
         };
         let ended = self.guard.guard(both).await;
@@ -115,7 +115,7 @@ impl Session {
         let _ = to_client.shutdown().now_or_never();
     }
 
-    async fn from_client(&self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> Side {
+    async fn read_client(&self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> Side {
         let mut buffer = vec![0; BUFFER];
         loop {
             let Ok(count @ 1..) = from.read(&mut buffer).await else { return Side::Client };
@@ -131,7 +131,7 @@ impl Session {
         }
     }
 
-    async fn from_provider(&self, mut from: impl AsyncRead + Unpin, to: &mut (impl AsyncWrite + Unpin)) -> Side {
+    async fn read_provider(&self, mut from: impl AsyncRead + Unpin, to: &mut (impl AsyncWrite + Unpin)) -> Side {
         let mut buffer = vec![0; BUFFER];
         loop {
             let Ok(count @ 1..) = from.read(&mut buffer).await else { return Side::Provider };

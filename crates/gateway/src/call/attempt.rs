@@ -86,7 +86,7 @@ impl Call<'_> {
                     continue;
                 }
             }
-            return Ok(self.refusal_of_provider(account, answer, body, &key));
+            return Ok(self.refusal_of_provider(account, answer, &body, &key));
         }
         Err(refused)
     }
@@ -188,7 +188,7 @@ impl Call<'_> {
         &self,
         mut account: Box<Account>,
         answer: Answer,
-        body: Bytes,
+        body: &Bytes,
         key: &PlainKey,
     ) -> Response<Relay> {
         let Answer { status, mut headers } = answer;
@@ -202,7 +202,7 @@ impl Call<'_> {
             .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
         redact::headers(&mut headers, &plan.provider.auth, key);
         // What cannot be read cannot be cleaned, so it is not shown.
-        let body = if packed { Bytes::new() } else { redact::error_body(&body, key) };
+        let body = if packed { Bytes::new() } else { redact::error_body(body, key) };
         if self.head.method != http::Method::HEAD {
             headers.remove(header::CONTENT_LENGTH);
         }

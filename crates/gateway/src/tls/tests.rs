@@ -61,7 +61,7 @@ fn a_change_that_cannot_be_used_leaves_the_old_certificate() {
 fn client_authorities_must_be_there_and_sound() {
     let folder = Folder::new();
     let authorities = folder.folder.path().join("ca.pem");
-    let files = TlsFiles { client_ca: Some(authorities.clone()), ..folder.files.clone() };
+    let files = TlsFiles { client_ca: Some(authorities.clone()), ..folder.files };
     assert!(matches!(ListenerTls::open(files.clone()), Err(ListenerTlsError::File { .. })));
     fs::write(&authorities, certificate("authority").0).unwrap();
     assert!(ListenerTls::open(files).is_ok());

@@ -28,8 +28,11 @@ pub(crate) struct Connector {
     tls: TlsConnector,
     tls_http2: TlsConnector,
     limit: Duration,
-    resolved: RefCell<HashMap<Box<str>, (Instant, Vec<IpAddr>)>>,
+    resolved: RefCell<HashMap<Box<str>, Resolved>>,
 }
+
+/// A name's addresses, and until when they are believed.
+type Resolved = (Instant, Vec<IpAddr>);
 
 impl Connector {
     /// `limit` is for everything together: resolving, connecting and the TLS handshake.

@@ -26,6 +26,8 @@ const MAX_STREAMS: usize = 64;
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long it may take to answer.
 const PING_LIMIT: Duration = Duration::from_secs(10);
+/// The largest answer head, in bytes.
+const MAX_HEAD: u32 = 64 << 10;
 /// The flow-control window of one stream, and so what a slow reader can make the gateway hold.
 const STREAM_WINDOW: u32 = 128 << 10;
 
@@ -75,7 +77,7 @@ impl Connections {
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW * 8)
-            .max_header_list_size(super::head::MAX_HEAD as u32)
+            .max_header_list_size(MAX_HEAD)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_LIMIT)
             .handshake(TokioIo::new(io))

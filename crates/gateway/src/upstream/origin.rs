@@ -91,7 +91,7 @@ fn host_and_port(authority: &str, default: u16) -> Result<(Box<str>, u16), Origi
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or(OriginError::Shape)?;
         host.parse::<std::net::Ipv6Addr>().map_err(|_| OriginError::Shape)?;
-        (host, after.strip_prefix(':').or(after.is_empty().then_some("")))
+        (host, if after.is_empty() { Some("") } else { after.strip_prefix(':') })
     } else {
         authority.split_once(':').map_or((authority, Some("")), |(host, port)| (host, Some(port)))
     };

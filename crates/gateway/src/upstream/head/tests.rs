@@ -9,9 +9,12 @@ fn answer(text: &str) -> Result<Head, &'static str> {
     read(text.as_bytes(), false).map(|head| head.expect("a whole head"))
 }
 
+/// Where the body ends, and whether the connection may be used again.
+type Ends = (Option<Framing>, bool);
+
 #[test]
 fn where_the_body_ends_is_read_strictly() {
-    let rows: [(&str, Result<(Option<Framing>, bool), &str>); 19] = [
+    let rows: [(&str, Result<Ends, &str>); 19] = [
         ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", Ok((Some(Framing::Length(5)), true))),
         ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n", Ok((Some(Framing::Length(5)), true))),
         ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: Close\r\n\r\n", Ok((Some(Framing::Length(5)), false))),
