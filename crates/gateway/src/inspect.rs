@@ -7,12 +7,16 @@ mod form;
 pub mod json;
 mod plan;
 
-pub use body::{json as json_body, message};
+pub use body::{Collected, collected, json as json_body, message};
 pub use edit::Edits;
 pub use form::Form;
 pub use plan::RequestPlan;
 
-use crate::{inbound::Inbound, tables::OperationPlan};
+use crate::{
+    inbound::Inbound,
+    tables::OperationPlan,
+    unpack::{self, Packing},
+};
 use http::{HeaderMap, header};
 use keyward_domain::{
     policy,
@@ -57,7 +61,7 @@ impl Facts {
 pub enum BodyPlan {
     /// Pass it on unseen, counting its bytes.
     Stream,
-    /// Collect it, at most this many bytes, and read it with [`json_body`].
+    /// Collect it, at most this many bytes, and read it with [`collected`].
     Collect {
         /// In bytes.
         limit: u64,
@@ -75,16 +79,18 @@ pub fn body_plan(inbound: &Inbound, headers: &HeaderMap, max_body: u64) -> Resul
     if matches!(wanted, BodyKind::None | BodyKind::Bytes) {
         return Ok(BodyPlan::Stream);
     }
-    let packed =
-        headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if packed {
+    let packing = unpack::packing(headers);
+    if packing == Packing::Other {
         return Err(malformed(
-            "this request body is compressed and cannot be looked into: send it without content-encoding",
+            "this request body is compressed in a way that cannot be looked into: send gzip, deflate or plain text",
         ));
     }
     let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let is_form = kind.get(..19).is_some_and(|head| head.eq_ignore_ascii_case(b"multipart/form-data"));
     match wanted {
+        BodyKind::Multipart if is_form && packing != Packing::None => {
+            Err(malformed("a compressed form cannot be looked into: send it without content-encoding"))
+        }
         BodyKind::Multipart if is_form => Ok(BodyPlan::Form),
         _ if is_form => Err(malformed("this operation takes a JSON body, not a form")),
         _ => Ok(BodyPlan::Collect { limit: max_body }),

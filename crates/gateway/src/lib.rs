@@ -31,6 +31,8 @@ pub mod sse;
 pub mod tables;
 pub mod tap;
 pub mod tls;
+pub mod unpack;
+mod upload;
 mod upstream;
 
 pub use serve::{Error, Gateway, StopReport};

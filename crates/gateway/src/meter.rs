@@ -8,7 +8,13 @@ mod reader;
 pub use collect::Made;
 pub use plan::AnswerPlan;
 
-use crate::{inspect::Facts, respond, tables::OperationPlan, tap::Tap};
+use crate::{
+    inspect::Facts,
+    respond,
+    tables::OperationPlan,
+    tap::Tap,
+    unpack::{self, Packing},
+};
 use bytes::Bytes;
 use collect::Collector;
 use http::{HeaderMap, header};
@@ -29,6 +35,8 @@ const MOST_HELD: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Meter {
     reader: Reader,
+    /// The answer is packed: it is read through this, and goes on packed.
+    inflate: Option<unpack::Stream>,
     collector: Collector,
     status: u16,
     /// The extra usage chunk must be taken out.
@@ -60,17 +68,18 @@ impl Meter {
             kind_from_header(&mut collector, plan, headers);
         }
         collector.all_errors = refused;
-        let packed = headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+        let packing = unpack::packing(headers);
+        let inflate = unpack::Stream::new(packing);
         let kind =
             headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
         let documents = plan.answer.reads || refused;
-        let reader = if packed { Reader::Nothing } else { Reader::new(kind, &plan.answer, documents) };
+        let reader =
+            if packing == Packing::Other { Reader::Nothing } else { Reader::new(kind, &plan.answer, documents) };
         collector.by_type = reader.is_stream();
         Self {
-            strip: facts.strip_usage && matches!(reader, Reader::Sse(_)) && !refused,
+            strip: facts.strip_usage && matches!(reader, Reader::Sse(_)) && !refused && inflate.is_none(),
             reader,
+            inflate,
             collector,
             status,
             held: Vec::new(),
@@ -89,6 +98,7 @@ impl Meter {
         collector.by_type = true;
         Self {
             reader: Reader::websocket(&plan.answer),
+            inflate: None,
             collector,
             status: 101,
             strip: false,
@@ -114,7 +124,12 @@ impl Meter {
         if self.strip {
             return self.feed_and_strip(piece);
         }
-        self.reader.feed(&piece, &mut self.collector);
+        match &mut self.inflate {
+            None => self.reader.feed(&piece, &mut self.collector),
+            Some(inflate) => {
+                inflate.feed(&piece, &mut |plain: &[u8]| self.reader.feed(plain, &mut self.collector));
+            }
+        }
         if std::mem::take(&mut self.collector.just_reported) {
             self.bytes_at_report = self.bytes;
         }
@@ -196,6 +211,9 @@ impl Meter {
     /// token takes many more with its wrapping), at most the call's cap. An answer that is an error before anything
     /// was generated used nothing.
     pub fn finish(&mut self, ended: bool) -> Reading {
+        if let Some(inflate) = &mut self.inflate {
+            inflate.finish(&mut |plain: &[u8]| self.reader.feed(plain, &mut self.collector));
+        }
         self.reader.end(&mut self.collector);
         let stream = self.reader.is_stream();
         let reported = self.collector.reported;

@@ -12,6 +12,39 @@ const NEUTRAL: &[u8] = b"[redacted]";
 /// So many characters of the key in a row are an echo wherever they stand.
 const RUN: usize = 8;
 
+/// The length of the pieces by which a run is noticed.
+const GRAM: usize = 4;
+
+/// A key, and a coarse set of its pieces: most texts are passed over by a look at that. Lives for one answer.
+struct Echo<'k> {
+    key: &'k [u8],
+    grams: [u64; 16],
+}
+
+impl<'k> Echo<'k> {
+    fn new(key: &'k [u8]) -> Self {
+        let mut grams = [0; 16];
+        for window in key.windows(GRAM) {
+            let bit = gram_bit(window);
+            if let Some(word) = grams.get_mut(bit / 64) {
+                *word |= 1_u64 << (bit % 64);
+            }
+        }
+        Self { key, grams }
+    }
+
+    fn may_hold(&self, gram: &[u8]) -> bool {
+        let bit = gram_bit(gram);
+        self.grams.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
+    }
+}
+
+/// One of 1024 bits for a piece.
+fn gram_bit(gram: &[u8]) -> usize {
+    let word = gram.try_into().map_or(0, u32::from_le_bytes);
+    (word.wrapping_mul(0x9E37_79B1) >> 22) as usize
+}
+
 /// Answer headers of any provider that must not reach the client: they would bind the gateway's own name or set
 /// state for it.
 const STRIPPED: &[&str] = &[
@@ -35,7 +68,7 @@ const STRIPPED: &[&str] = &[
 pub fn error_body(body: &Bytes, key: &PlainKey) -> Bytes {
     #[expect(clippy::disallowed_methods, reason = "compared with the answer of the call it was opened for; not kept")]
     let key = key.expose();
-    rewrite(body, key).map_or_else(|| body.clone(), Bytes::from)
+    rewrite(body, &Echo::new(key)).map_or_else(|| body.clone(), Bytes::from)
 }
 
 /// Takes out of an answer's headers what names the real account, what echoes the key, and what must not be set in the
@@ -43,11 +76,12 @@ pub fn error_body(body: &Bytes, key: &PlainKey) -> Bytes {
 pub fn headers(headers: &mut HeaderMap, auth: &Auth, key: &PlainKey) {
     #[expect(clippy::disallowed_methods, reason = "compared with the answer of the call it was opened for; not kept")]
     let key = key.expose();
+    let echo = Echo::new(key);
     let goes = |name: &HeaderName, value: &[u8]| {
         let name = name.as_str();
         STRIPPED.contains(&name)
             || auth.strip_response.iter().any(|stripped| stripped.eq_ignore_ascii_case(name))
-            || rewrite(value, key).is_some()
+            || rewrite(value, &echo).is_some()
     };
     let stripped: Vec<HeaderName> =
         headers.iter().filter(|(name, value)| goes(name, value.as_bytes())).map(|(name, _)| name.clone()).collect();
@@ -57,12 +91,9 @@ pub fn headers(headers: &mut HeaderMap, auth: &Auth, key: &PlainKey) {
 }
 
 /// The text with every echo replaced; `None` when there is none.
-fn rewrite(text: &[u8], key: &[u8]) -> Option<Vec<u8>> {
-    if key.is_empty() {
-        return None;
-    }
-    let mut spans = runs(text, key);
-    spans.extend(masked(text, key));
+fn rewrite(text: &[u8], echo: &Echo<'_>) -> Option<Vec<u8>> {
+    let mut spans = runs(text, echo);
+    spans.extend(masked(text, echo.key));
     if spans.is_empty() {
         return None;
     }
@@ -86,22 +117,43 @@ fn rewrite(text: &[u8], key: &[u8]) -> Option<Vec<u8>> {
 type Span = (usize, usize);
 
 /// Where at least [`RUN`] characters of the key stand in a row (all of it, if it is shorter).
-fn runs(text: &[u8], key: &[u8]) -> Vec<Span> {
-    let length = RUN.min(key.len());
+fn runs(text: &[u8], echo: &Echo<'_>) -> Vec<Span> {
+    let key = echo.key;
+    if key.len() < RUN {
+        let whole = |at| (at, at + key.len());
+        return if key.len() < GRAM { Vec::new() } else { memmem::find_iter(text, key).map(whole).collect() };
+    }
     let mut spans: Vec<Span> = Vec::new();
-    for (offset, window) in key.windows(length).enumerate() {
-        for at in memmem::find_iter(text, window) {
-            let after = |start: usize, from: &[u8]| -> usize {
-                text.get(start..).unwrap_or_default().iter().zip(from).take_while(|(one, other)| one == other).count()
-            };
-            let end = at + after(at, key.get(offset..).unwrap_or_default());
-            match spans.iter_mut().find(|(start, known)| *start <= at && at <= *known) {
-                Some((_, known)) => *known = end.max(*known),
-                None => spans.push((at, end)),
+    // HOT: a run of RUN characters holds a piece of GRAM at one of these places, so the others need no look.
+    let mut at = 0;
+    while let Some(gram) = text.get(at..at + GRAM) {
+        if echo.may_hold(gram)
+            && let Some(span) = longest_run(text, at, key)
+        {
+            match spans.last_mut() {
+                Some(last) if span.0 <= last.1 => last.1 = last.1.max(span.1),
+                _ => spans.push(span),
             }
         }
+        at += RUN - GRAM + 1;
     }
     spans
+}
+
+/// The longest run of the key's characters around a place of the text, when it is long enough.
+fn longest_run(text: &[u8], at: usize, key: &[u8]) -> Option<Span> {
+    let gram = text.get(at..at + GRAM)?;
+    let mut longest: Option<Span> = None;
+    for offset in key.windows(GRAM).enumerate().filter(|(_, window)| *window == gram).map(|(offset, _)| offset) {
+        let (before, after) = (text.get(..at)?.iter().rev(), text.get(at..)?.iter());
+        let left = before.zip(key.get(..offset)?.iter().rev()).take_while(|(one, other)| one == other).count();
+        let right = after.zip(key.get(offset..)?).take_while(|(one, other)| one == other).count();
+        let span = (at - left, at + right);
+        if left + right >= RUN && longest.is_none_or(|known| span.1 - span.0 > known.1 - known.0) {
+            longest = Some(span);
+        }
+    }
+    longest
 }
 
 /// Where the key stands with its middle masked: `sk-pr***XXXX`, `****abcd`, `xa***yz`, `sk-ab...cd`.
@@ -129,6 +181,8 @@ fn masked(text: &[u8], key: &[u8]) -> Vec<Span> {
 fn next_mask(text: &[u8], from: usize) -> Option<(usize, usize, usize)> {
     let mut at = from;
     while at < text.len() {
+        // HOT: a look for the few bytes with which a mask can begin.
+        at += text.get(at..)?.iter().position(|byte| matches!(byte, b'*' | b'.' | 0xE2))?;
         let rest = text.get(at..)?;
         let mut end = 0;
         let mut width = 0;

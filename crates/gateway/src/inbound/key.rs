@@ -9,6 +9,7 @@ use keyward_domain::{
     refusal::{Reason, Refusal},
     token::{self, Malformed, Presented},
 };
+use std::sync::LazyLock;
 
 /// Request headers that never go upstream, in the order of the alphabet: those that carry a credential of the caller,
 /// and those in which proxies note where the caller is.
@@ -132,14 +133,24 @@ pub(super) fn present(text: &str) -> Result<Presented, Refusal> {
 /// WebSocket protocols is for [`upstream_protocols`].
 #[must_use]
 pub fn passes(name: &str, value: &[u8], inbound: &Inbound) -> bool {
-    STRIPPED_HEADERS.binary_search(&name).is_err()
+    !is_stripped(name)
         && !inbound.plan.provider.auth.strip_request.iter().any(|stripped| stripped.eq_ignore_ascii_case(name))
         && !holds(value, inbound.presented.public_id.as_str().as_bytes())
 }
 
+/// HOT: asked for every header of every call. Names of one length are few, so comparing them beats any search.
+fn is_stripped(name: &str) -> bool {
+    static BY_LENGTH: LazyLock<Vec<Vec<&str>>> = LazyLock::new(|| {
+        let longest = STRIPPED_HEADERS.iter().map(|name| name.len()).max().unwrap_or(0);
+        let of_length = |length| STRIPPED_HEADERS.iter().copied().filter(|name| name.len() == length).collect();
+        (0..=longest).map(of_length).collect()
+    });
+    BY_LENGTH.get(name.len()).is_some_and(|names| names.contains(&name))
+}
+
 /// HOT: a dozen short values a call; building a real searcher for each would cost more than this.
 fn holds(value: &[u8], id: &[u8]) -> bool {
-    let Some(first) = id.first() else { return false };
+    let Some(first) = id.first().filter(|_| value.len() >= id.len()) else { return false };
     memchr::memchr_iter(*first, value).any(|at| value.get(at..).is_some_and(|rest| rest.starts_with(id)))
 }
 

@@ -6,12 +6,53 @@ use super::{
     malformed,
     plan::Role,
 };
-use crate::{inbound::Inbound, tables::OperationPlan};
+use crate::{
+    inbound::Inbound,
+    tables::OperationPlan,
+    unpack::{self, Packing, Unpackable},
+};
 use bytes::Bytes;
+use http::HeaderMap;
 use keyward_domain::{
     policy::{self, Policy},
     refusal::{Reason, Refusal},
 };
+
+/// A collected body that was looked into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collected {
+    /// What it says.
+    pub facts: Facts,
+    /// What goes upstream.
+    pub body: Bytes,
+    /// The body was packed and had to be changed: it goes on unpacked, without a `content-encoding`.
+    pub unpacked: bool,
+}
+
+/// Reads a collected JSON body through, also when it is packed; see [`json`]. A packed body that needs no change goes
+/// on as it is.
+///
+/// # Errors
+/// A [`Refusal`] as [`json`] has it, or when the body cannot be unpacked or is too large when it is.
+pub fn collected(inbound: &Inbound, headers: &HeaderMap, body: Bytes, policy: &Policy) -> Result<Collected, Refusal> {
+    let packing = unpack::packing(headers);
+    if packing == Packing::None {
+        let (facts, body) = json(inbound, body, policy)?;
+        return Ok(Collected { facts, body, unpacked: false });
+    }
+    let limit = policy.max_body_bytes.unwrap_or(policy::DEFAULT_MAX_BODY);
+    let plain = match unpack::whole(packing, &body, limit) {
+        Ok(plain) => Bytes::from(plain),
+        Err(Unpackable::TooLarge) => {
+            policy::check_body(policy, limit.saturating_add(1))?;
+            return Err(malformed("the request body is too large when it is unpacked"));
+        }
+        Err(Unpackable::Broken) => return Err(malformed("the compressed request body cannot be unpacked")),
+    };
+    let (facts, edited) = json(inbound, plain.clone(), policy)?;
+    let unpacked = edited != plain;
+    Ok(Collected { facts, body: if unpacked { edited } else { body }, unpacked })
+}
 
 /// Reads a JSON body through and makes the changes that the policy and the metering need. Bytes that need no change
 /// come back as they are, without a copy.

@@ -204,9 +204,33 @@ fn body_plans_follow_operation_and_headers() {
     let upload = inbound_of("POST", "/openai/v1/audio/transcriptions");
     assert_eq!(body_plan(&upload, &form, 9), Ok(BodyPlan::Form));
     assert_eq!(body_plan(&upload, &json, 9), Ok(BodyPlan::Collect { limit: 9 }));
-    let packed = headers(&[("content-encoding", "gzip")]);
+    let packed = headers(&[("content-encoding", "br")]);
     assert_eq!(body_plan(&chat(), &packed, 9).unwrap_err().reason, Reason::MalformedRequest);
     assert_eq!(body_plan(&inbound_of("GET", "/openai/v1/models"), &packed, 9), Ok(BodyPlan::Stream));
+    let gzip = headers(&[("content-encoding", "gzip")]);
+    assert_eq!(body_plan(&chat(), &gzip, 9), Ok(BodyPlan::Collect { limit: 9 }));
+    let form = headers(&[("content-encoding", "gzip"), ("content-type", "multipart/form-data; boundary=x")]);
+    assert_eq!(body_plan(&upload, &form, 9).unwrap_err().reason, Reason::MalformedRequest);
+}
+
+#[test]
+fn packed_bodies_are_judged_and_go_on_as_they_are_unless_they_must_change() {
+    let packed_headers: HeaderMap =
+        [(header::CONTENT_ENCODING, "gzip".parse().expect("a header"))].into_iter().collect();
+    let gzip = |text: &str| Bytes::from(unpack::tests::gzip(text.as_bytes()));
+    let read = |body: Bytes, policy: &Policy| collected(&chat(), &packed_headers, body, policy);
+    let body = gzip(r#"{"model":"gpt-1"}"#);
+    let unchanged = read(body.clone(), &Policy::default()).expect("accepted");
+    assert_eq!((unchanged.body, unchanged.unpacked), (body.clone(), false));
+    assert_eq!((unchanged.facts.model.as_deref(), unchanged.facts.input_bytes), (Some("gpt-1"), 17));
+    let changed = read(body.clone(), &capped(5)).expect("accepted");
+    assert_eq!((&*changed.body, changed.unpacked), (&br#"{"max_completion_tokens":5,"model":"gpt-1"}"#[..], true));
+    let only_o3 = Policy { models: Some(vec![Glob::new("o3")]), ..Policy::default() };
+    assert_eq!(read(body, &only_o3).unwrap_err().reason, Reason::ModelNotAllowed);
+    let small = Policy { max_body_bytes: Some(100), ..Policy::default() };
+    let bomb = gzip(&format!(r#"{{"model":"m","x":"{}"}}"#, "y".repeat(1_000)));
+    assert_eq!(read(bomb, &small).unwrap_err().reason, Reason::BodyTooLarge);
+    assert_eq!(read(Bytes::from_static(b"{}"), &small).unwrap_err().reason, Reason::MalformedRequest);
 }
 
 fn form_of(policy: Policy, kind: &str) -> Result<Form, Refusal> {

@@ -137,13 +137,21 @@ impl Files {
         }
         let made = self.make(length);
         match made {
-            Ok(spare) => Some(spare),
+            Ok(spare) => {
+                self.set_full(false, None);
+                Some(spare)
+            }
             Err(error) => {
                 self.count.fetch_sub(1, Ordering::AcqRel);
                 self.set_full(true, Some(&error));
                 None
             }
         }
+    }
+
+    /// Takes back a file that was never used.
+    pub(super) fn give_back(&self, spare: Spare) {
+        self.lock().pool.push(spare);
     }
 
     fn make(&self, length: u64) -> io::Result<Spare> {
@@ -225,10 +233,12 @@ impl Files {
             state.released = state.released.max(up_to);
             while let Some(segment) = state.segments.front() {
                 let next = state.segments.get(1).map(|next| next.head.first);
-                let sealed = segment.sealed.load(Ordering::Acquire);
+                if !segment.sealed.load(Ordering::Acquire) {
+                    break;
+                }
                 // The last file of a stream whose writer is gone ends with its last record.
                 let last = next.map_or_else(|| segment.last(), |next| next.saturating_sub(1));
-                if !sealed || last > state.released {
+                if last > state.released {
                     break;
                 }
                 done.extend(state.segments.pop_front());

@@ -99,7 +99,7 @@ fn sync_changed(inner: &Inner, synced: &mut HashMap<u64, (u64, u64)>) {
         let Some(Unsynced { segment, map }) = lane.current() else { continue };
         let (stream, number) = (segment.head.stream, segment.head.number);
         let end = segment.committed.load(Ordering::Acquire);
-        let (known, from) = synced.get(&stream).copied().unwrap_or((number, 0));
+        let (known, from) = synced.get(&stream).copied().unwrap_or((0, 0));
         // Files that were sealed in between are brought to the disk through their handles.
         for passed in lane.stream.segments().iter().filter(|passed| (known..number).contains(&passed.head.number)) {
             report(passed.file.sync_data());

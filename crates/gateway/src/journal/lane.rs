@@ -122,11 +122,9 @@ impl Writer {
     /// `None` when there was no room, which tickets prevent.
     pub fn append(&self, event: &GatewayEvent) -> Option<Position> {
         let mut buffer = [0; LONGEST];
-        let payload = match record::encode_event(event, &mut buffer) {
-            Some(_) => record::encode_event(event, &mut buffer),
-            None => record::encode_event(&record::shortened(event), &mut buffer),
-        };
-        let position = payload.and_then(|payload| self.write(payload));
+        let length = record::encode_event(event, &mut buffer)
+            .or_else(|| record::encode_event(&record::shortened(event), &mut buffer));
+        let position = length.and_then(|length| self.write(buffer.get(..length)?));
         if position.is_none() {
             self.inner.files.note_lost();
             tracing::error!("an event found no room in the journal and is lost");
@@ -188,9 +186,12 @@ impl Writer {
 impl Drop for Writer {
     /// No more comes in this lane: its files can go when they were read.
     fn drop(&mut self) {
-        if let Some(active) = self.lane.lock().current.take() {
+        let mut state = self.lane.lock();
+        if let Some(active) = state.current.take() {
             active.segment.sealed.store(true, Ordering::Release);
         }
+        state.spares.drain(..).for_each(|spare| self.inner.files.give_back(spare));
+        drop(state);
         self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner).retain(|lane| !Arc::ptr_eq(lane, &self.lane));
     }
 }

@@ -84,12 +84,11 @@ pub(super) fn decode(bytes: &[u8], salt: u64, sequence: u64) -> Option<(&[u8], u
     (told == sequence && word(4)? == checksum(salt, sequence, payload)).then_some((payload, room(length)))
 }
 
-/// Writes an event into a buffer; `None` when it does not fit.
-pub(super) fn encode_event<'b>(event: &GatewayEvent, buffer: &'b mut [u8; LONGEST]) -> Option<&'b [u8]> {
+/// Writes an event into a buffer and tells how much of it it takes; `None` when it does not fit.
+pub(super) fn encode_event(event: &GatewayEvent, buffer: &mut [u8; LONGEST]) -> Option<usize> {
     let (version, rest) = buffer.split_first_mut()?;
     *version = VERSION;
-    let used = postcard::to_slice(event, rest).ok()?.len();
-    buffer.get(..=used)
+    postcard::to_slice(event, rest).ok().map(|used| used.len() + 1)
 }
 
 /// Reads an event back.

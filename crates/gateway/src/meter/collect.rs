@@ -42,10 +42,42 @@ impl<T> Ranked<T> {
     }
 }
 
+/// The counters of one document, each with the rank of the path it came from.
+#[derive(Debug)]
+struct DocumentCounts {
+    values: [u64; COUNTERS],
+    ranks: [u16; COUNTERS],
+}
+
+/// The rank of what was not there.
+const ABSENT: u16 = u16::MAX;
+
+impl Default for DocumentCounts {
+    fn default() -> Self {
+        Self { values: [0; COUNTERS], ranks: [ABSENT; COUNTERS] }
+    }
+}
+
+impl DocumentCounts {
+    fn offer(&mut self, counter: Counter, rank: u16, value: u64) {
+        let at = position(counter);
+        let (Some(held), Some(sum)) = (self.ranks.get_mut(at), self.values.get_mut(at)) else { return };
+        if rank < *held {
+            (*held, *sum) = (rank, value);
+        } else if rank == *held {
+            *sum = sum.saturating_add(value);
+        }
+    }
+
+    fn any(&self) -> bool {
+        self.ranks.iter().any(|rank| *rank != ABSENT)
+    }
+}
+
 /// One document (a unary answer, an event) while it is read.
 #[derive(Debug, Default)]
 struct Document {
-    counts: [Option<(u16, u64)>; COUNTERS],
+    counts: DocumentCounts,
     cost: Ranked<Money>,
     tier: Ranked<Box<str>>,
     model: Ranked<Box<str>>,
@@ -170,12 +202,7 @@ impl Collector {
     }
 
     fn count(&mut self, counter: Counter, rank: u16, value: u64) {
-        let Some(slot) = self.document.counts.get_mut(position(counter)) else { return };
-        match slot {
-            Some((held, sum)) if *held == rank => *sum = sum.saturating_add(value),
-            Some((held, _)) if *held < rank => {}
-            _ => *slot = Some((rank, value)),
-        }
+        self.document.counts.offer(counter, rank, value);
     }
 
     fn text(&mut self, role: Role, text: &str) {
@@ -210,12 +237,12 @@ impl Collector {
             || event.is_some_and(|event| shape.events.iter().any(|wanted| **wanted == *event))
     }
 
-    fn merge_counts(&mut self, counts: &[Option<(u16, u64)>; COUNTERS]) {
-        for (total, new) in self.counts.iter_mut().zip(counts) {
-            let Some((_, new)) = *new else { continue };
+    fn merge_counts(&mut self, counts: &DocumentCounts) {
+        let new = counts.values.iter().zip(&counts.ranks);
+        for (total, (new, _)) in self.counts.iter_mut().zip(new).filter(|(_, (_, rank))| **rank != ABSENT) {
             *total = Some(match (self.plan.merge, *total) {
-                (Merge::Sum, Some(total)) => total.saturating_add(new),
-                _ => new,
+                (Merge::Sum, Some(total)) => total.saturating_add(*new),
+                _ => *new,
             });
         }
         self.reported = true;
@@ -272,7 +299,7 @@ impl Sink for Collector {
         let mut document = std::mem::take(&mut self.document);
         let event = document.event.as_deref();
         let is_error = document.is_error || self.all_errors || matches!(event, Some("error" | "response.failed"));
-        let has_counts = document.counts.iter().any(Option::is_some);
+        let has_counts = document.counts.any();
         self.extra_chunk = has_counts && document.choices == 0 && !is_error;
         if has_counts && self.reports(event) {
             self.merge_counts(&document.counts);

@@ -165,12 +165,33 @@ fn an_answer_without_a_report_is_estimated_and_a_refused_one_used_nothing() {
 }
 
 #[test]
-fn a_packed_answer_is_not_read_and_so_estimated() {
-    let mut map = headers("application/json");
-    map.insert(header::CONTENT_ENCODING, "gzip".parse().expect("a header"));
-    let mut meter = Meter::new(&plan("POST", "/chat/completions"), 200, &map, &facts(false));
-    let (_, reading) = run(&mut meter, &[br#"{"usage":{"prompt_tokens":5,"completion_tokens":2}}"#], true);
-    assert!(!reading.complete);
+fn a_packed_answer_is_read_and_passes_packed() {
+    let chat = plan("POST", "/chat/completions");
+    for (kind, text) in [
+        ("application/json", r#"{"usage":{"prompt_tokens":5,"completion_tokens":2}}"#),
+        ("text/event-stream", &*stream()),
+    ] {
+        let packed = unpack::tests::gzip(text.as_bytes());
+        let mut map = headers(kind);
+        let mut plain = Meter::new(&chat, 200, &map, &facts(false));
+        plain.feed(Bytes::copy_from_slice(text.as_bytes()));
+        let expected = plain.finish(true);
+        map.insert(header::CONTENT_ENCODING, "gzip".parse().expect("a header"));
+        for size in [1, 10, packed.len()] {
+            let mut meter = Meter::new(&chat, 200, &map, &facts(true));
+            assert!(!meter.may_edit(), "nothing is taken out of what is packed");
+            let mut out = Vec::new();
+            for piece in packed.chunks(size) {
+                out.extend(meter.feed(Bytes::copy_from_slice(piece)).unwrap_or_default());
+            }
+            assert_eq!(out, packed);
+            assert_eq!(meter.finish(true), expected, "{kind} in pieces of {size}");
+        }
+        map.insert(header::CONTENT_ENCODING, "br".parse().expect("a header"));
+        let mut unknown = Meter::new(&chat, 200, &map, &facts(false));
+        unknown.feed(Bytes::copy_from_slice(&packed));
+        assert!(!unknown.finish(true).complete, "what cannot be read is estimated");
+    }
 }
 
 #[test]

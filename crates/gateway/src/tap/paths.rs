@@ -21,6 +21,8 @@ pub enum Leaf {
 #[derive(Debug, Default)]
 pub struct Node {
     children: Vec<(Box<[u8]>, u32)>,
+    /// One bit per shape of a watched key: most keys of a document are turned away by a single look at this.
+    shapes: u64,
     /// The place of every element, when the value is an array.
     pub element: Option<u32>,
     /// What to tell about the value here.
@@ -33,6 +35,10 @@ impl Node {
     /// The place below a key.
     #[must_use]
     pub fn child(&self, key: &[u8]) -> Option<u32> {
+        // HOT: the one question asked for every key of every answer.
+        if self.shapes & shape(key) == 0 {
+            return None;
+        }
         self.children.iter().find(|(name, _)| **name == *key).map(|(_, node)| *node)
     }
 
@@ -61,6 +67,15 @@ impl Node {
     pub fn has_keys(&self) -> bool {
         !self.children.is_empty()
     }
+}
+
+/// A bit for a key, by its length and first letter.
+const fn shape(key: &[u8]) -> u64 {
+    let first = match key {
+        [first, ..] => *first as usize,
+        [] => 0,
+    };
+    1 << (key.len().wrapping_mul(7).wrapping_add(first) % 64)
 }
 
 fn starts_alike(name: &[u8], key: &[u8]) -> bool {
@@ -133,6 +148,7 @@ impl Paths {
         self.longest_key = self.longest_key.max(name.len());
         if let Some(place) = self.nodes.get_mut(node as usize) {
             place.children.push((name.as_bytes().into(), child));
+            place.shapes |= shape(name.as_bytes());
         }
         child
     }
