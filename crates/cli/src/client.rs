@@ -21,6 +21,8 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
+/// The code of a failure before anything was sent.
+const NOT_CONNECTED: &str = "not_connected";
 /// How long a connection may take, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
 /// The largest JSON answer that is read, in bytes.
@@ -166,7 +168,8 @@ impl Client {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::new(body)).map_err(|_| Failure::failed("cannot build the request"))?;
-        let (mut sender, connection) = self.connect().await?;
+        let connected = self.connect().await;
+        let (mut sender, connection) = connected.map_err(|failure| failure.with_code(NOT_CONNECTED))?;
         let patience = Duration::from_millis(self.target.timeout_ms);
         let response = timeout(patience, sender.send_request(request))
             .await

@@ -1,11 +1,15 @@
-//! TLS towards the server: the system's trust, or the certificates of a file; TLS 1.2 and 1.3 with one crypto backend.
+//! TLS towards the server: the system's trust, or what a file names; TLS 1.2 and 1.3 with one crypto backend.
 
 use crate::{connect::Target, failure::Failure};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, aws_lc_rs},
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{path::Path, sync::Arc};
 use tokio::net::TcpStream;
@@ -37,9 +41,14 @@ fn certificate_fault(error: &std::io::Error) -> Option<&rustls::Error> {
 fn configuration(target: &Target) -> Result<ClientConfig, Failure> {
     let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
     let fault = |error: rustls::Error| Failure::failed(format!("cannot set up TLS: {error}"));
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(fault)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(fault)?;
     let builder = match &target.ca {
-        Some(path) => builder.with_root_certificates(authorities(path)?),
+        Some(path) => {
+            let named = Arc::new(Named::new(path, Arc::clone(&provider))?);
+            builder.dangerous().with_custom_certificate_verifier(named)
+        }
         None => builder.with_platform_verifier().map_err(fault)?,
     };
     let mut configuration = match &target.identity {
@@ -53,14 +62,66 @@ fn configuration(target: &Target) -> Result<ClientConfig, Failure> {
     Ok(configuration)
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, Failure> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots
-            .add(certificate)
-            .map_err(|error| Failure::failed(format!("{} holds a bad certificate: {error}", path.display())))?;
+/// Trusts what a file names: its authorities, and its certificates themselves. A server on this machine names its own
+/// certificate that way, whatever name stands in it.
+#[derive(Debug)]
+struct Named {
+    certificates: Vec<CertificateDer<'static>>,
+    authorities: Arc<WebPkiServerVerifier>,
+}
+
+impl Named {
+    fn new(path: &Path, provider: Arc<CryptoProvider>) -> Result<Self, Failure> {
+        let certificates = certificates(path)?;
+        let bad = |error: &dyn std::fmt::Display| {
+            Failure::failed(format!("{} holds a bad certificate: {error}", path.display()))
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in &certificates {
+            roots.add(certificate.clone()).map_err(|error| bad(&error))?;
+        }
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        Ok(Self { certificates, authorities: builder.build().map_err(|error| bad(&error))? })
     }
-    Ok(roots)
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        // The handshake's signature, checked below, proves that the other side holds this certificate's key.
+        if self.certificates.iter().any(|named| named.as_ref() == end_entity.as_ref()) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {

@@ -346,8 +346,9 @@ fn record(key: &Value) -> String {
         time("old secret ends", "/old_secret_until"),
     ];
     let mut out = table::record(key, &fields);
-    for (title, place) in [("policy", "/policy"), ("policy with what it inherits", "/effective_policy")] {
-        let lines = key.pointer(place).map(policy::lines).unwrap_or_default();
+    let own = key.get("policy").map(policy::lines).unwrap_or_default();
+    let effective = key.get("effective_policy").map(policy::lines).filter(|lines| *lines != own).unwrap_or_default();
+    for (title, lines) in [("policy", own), ("policy with what it inherits", effective)] {
         if !lines.is_empty() {
             out.push_str(&format!("\n{title}\n{}", table::pairs(&lines)));
         }

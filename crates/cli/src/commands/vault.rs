@@ -128,7 +128,8 @@ impl Create {
         Ok(Verdict::Yes)
     }
 
-    /// The server refused: the identity is good for nothing. When it is not known what the server did, it is kept.
+    /// The server refused or was never asked (both have a code): the identity is good for nothing. When it is not
+    /// known what the server did, it is kept.
     fn not_accepted(&self, failure: Failure) -> Failure {
         if failure.code.is_some() {
             discard(&self.output);
@@ -172,19 +173,18 @@ fn discard(path: &Path) {
 }
 
 fn show(status: &Value, width: Option<u16>) -> String {
-    let fields = [
-        plain("master key", "/master_key"),
-        plain("memory", "/memory"),
-        plain("re-wrapping", "/rewrap/state"),
-        plain("secrets moved", "/rewrap/done"),
-        plain("of", "/rewrap/total"),
-        plain("recovery recipient", "/recovery/recipient"),
-        time("recovery proven", "/recovery/proven_at"),
-    ];
-    let mut out = table::record(status, &fields);
-    if status.pointer("/recovery/exists") == Some(&Value::Bool(false)) {
-        out.push_str("recovery            none yet: keyward vault recovery create --output FILE\n");
-    }
+    let [state, done, total] = ["/rewrap/state", "/rewrap/done", "/rewrap/total"].map(|place| table::at(status, place));
+    let recovery = match status.pointer("/recovery/exists") {
+        Some(Value::Bool(false)) => "none yet: keyward vault recovery create --output FILE".to_owned(),
+        _ => table::at(status, "/recovery/recipient"),
+    };
+    let mut out = table::pairs(&[
+        ("master key", table::at(status, "/master_key")),
+        ("its memory", table::at(status, "/memory")),
+        ("re-wrapping", format!("{state}, {done} of {total} secrets under the active key")),
+        ("recovery", recovery),
+        ("proven", table::moment(&table::at(status, "/recovery/proven_at"))),
+    ]);
     if let Some(keys) = status.get("keyring").and_then(Value::as_array) {
         let columns = [
             plain("KEY", "/id"),

@@ -88,16 +88,16 @@ pub(crate) fn table(rows: &[Value], columns: &[Column], empty: &str, width: Opti
 /// One record, a line for each field that has a value.
 #[must_use]
 pub(crate) fn record(value: &Value, fields: &[Column]) -> String {
-    let lines: Vec<(&str, String)> =
-        fields.iter().map(|field| (field.title, field.cell(value))).filter(|(_, cell)| !cell.is_empty()).collect();
+    let lines: Vec<(&str, String)> = fields.iter().map(|field| (field.title, field.cell(value))).collect();
     pairs(&lines)
 }
 
-/// Labels and values, the values under each other.
+/// Labels and values, the values under each other; those without a value are left out.
 #[must_use]
 pub(crate) fn pairs(lines: &[(&str, String)]) -> String {
-    let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-    lines.iter().map(|(label, value)| format!("{label:width$}  {}\n", text::line(value))).collect()
+    let lines = || lines.iter().filter(|(_, value)| !value.is_empty());
+    let width = lines().map(|(label, _)| label.len()).max().unwrap_or(0);
+    lines().map(|(label, value)| format!("{label:width$}  {}\n", text::line(value))).collect()
 }
 
 /// The value at a place as one line of text; empty when it is not there.

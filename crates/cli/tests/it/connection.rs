@@ -115,23 +115,37 @@ fn what_is_no_keyward_server_is_said_to_be_none() {
     assert!(run.status == 2 && run.err.contains("502 Bad Gateway without saying why"), "{run:?}");
 }
 
-/// A server certificate for this machine, as a TLS acceptor and as PEM.
-fn certificate() -> (TlsAcceptor, String) {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+/// A certificate for a name, as a TLS acceptor and as PEM. With an authority, that one's PEM.
+fn certificate(name: &str, authority: bool) -> (TlsAcceptor, String) {
+    let mut about = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let (certificate, pem) = if authority {
+        let mut above = rcgen::CertificateParams::default();
+        above.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let above_key = rcgen::KeyPair::generate().unwrap();
+        let pem = above.self_signed(&above_key).unwrap().pem();
+        let certificate = about.signed_by(&key, &rcgen::Issuer::new(above, above_key)).unwrap();
+        (certificate, pem)
+    } else {
+        // As the usual one-line commands make them: signed by itself, and marked as an authority.
+        about.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let certificate = about.self_signed(&key).unwrap();
+        let pem = certificate.pem();
+        (certificate, pem)
+    };
+    let key = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
+    (TlsAcceptor::from(Arc::new(config)), pem)
 }
 
 #[test]
 fn tls_trusts_the_named_authority_and_nobody_unknown() {
-    let (acceptor, pem) = certificate();
+    let (acceptor, pem) = certificate("127.0.0.1", true);
     let fake = Fake::start_with(Some(acceptor), |_| me());
     let address = format!("https://{}", fake.address);
     let user = User::new().with("KEYWARD_ADDR", &address).with("KEYWARD_TOKEN", TOKEN);
@@ -143,10 +157,43 @@ fn tls_trusts_the_named_authority_and_nobody_unknown() {
     fs::write(&file, pem).unwrap();
     let run = user.run(&["whoami", "--ca", file.to_str().unwrap()]);
     assert_eq!(run.status, 0, "{run:?}");
-    let (_, other) = certificate();
+    let (_, other) = certificate("127.0.0.1", true);
     fs::write(&file, other).unwrap();
     let run = user.run(&["whoami", "--ca", file.to_str().unwrap()]);
     assert!(run.status == 2 && run.err.contains("hold the authority"), "{run:?}");
+    fs::write(&file, "nothing").unwrap();
+    let run = user.run(&["whoami", "--ca", file.to_str().unwrap()]);
+    assert!(run.status == 2 && run.err.contains("holds no certificate"), "{run:?}");
+}
+
+#[test]
+fn an_authoritys_certificate_must_still_bear_the_right_name() {
+    let (acceptor, pem) = certificate("elsewhere.example", true);
+    let fake = Fake::start_with(Some(acceptor), |_| me());
+    let user = User::new().with("KEYWARD_ADDR", &format!("https://{}", fake.address)).with("KEYWARD_TOKEN", TOKEN);
+    let file = user.path("ca.pem");
+    fs::write(&file, pem).unwrap();
+    let run = user.run(&["whoami", "--ca", file.to_str().unwrap()]);
+    assert_eq!(run.status, 2, "{run:?}");
+    assert!(fake.asked().is_empty());
+}
+
+#[test]
+fn a_certificate_that_is_named_itself_is_trusted() {
+    let (acceptor, pem) = certificate("keyward.example", false);
+    let fake = Fake::start_with(Some(acceptor), |_| me());
+    let user = User::new();
+    let (file, folder) = (user.path("server.pem"), user.path(".local/share/keyward"));
+    fs::write(&file, pem).unwrap();
+    fs::create_dir_all(&folder).unwrap();
+    let local = json!({"admin": format!("https://{}", fake.address), "token": TOKEN, "ca": file.to_str().unwrap()});
+    fs::write(folder.join("local.json"), local.to_string()).unwrap();
+    fs::set_permissions(folder.join("local.json"), fs::Permissions::from_mode(0o600)).unwrap();
+    let run = user.run(&["whoami"]);
+    assert_eq!(run.status, 0, "the local server's own certificate, whatever its name: {run:?}");
+    let (_, other) = certificate("keyward.example", false);
+    fs::write(&file, other).unwrap();
+    assert_eq!(user.run(&["whoami"]).status, 2, "and no other");
 }
 
 #[test]
@@ -155,7 +202,7 @@ fn plain_http_and_tls_are_told_apart() {
     let user = User::new().with("KEYWARD_ADDR", &format!("https://{}", fake.address)).with("KEYWARD_TOKEN", TOKEN);
     let run = user.run(&["whoami"]);
     assert!(run.status == 2 && run.err.contains("plain HTTP?"), "{run:?}");
-    let (acceptor, _) = certificate();
+    let (acceptor, _) = certificate("127.0.0.1", false);
     let fake = Fake::start_with(Some(acceptor), |_| me());
     let run = User::of(&fake).run(&["whoami"]);
     assert!(run.status == 2, "{run:?}");

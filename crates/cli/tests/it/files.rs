@@ -104,6 +104,10 @@ fn a_refused_identity_leaves_no_file_and_an_unclear_one_does() {
     let run = user.run(&["vault", "recovery", "create", "--output", file.to_str().unwrap()]);
     assert!(run.status == 2 && run.err.contains("--replace"), "{run:?}");
     assert!(!file.exists());
+    let nobody = User::new().with("KEYWARD_ADDR", "http://127.0.0.1:1").with("KEYWARD_TOKEN", "x");
+    let file = nobody.path("identity");
+    assert_eq!(nobody.run(&["vault", "recovery", "create", "--output", file.to_str().unwrap()]).status, 2);
+    assert!(!file.exists(), "a server that was never reached has accepted nothing");
     let fake = Fake::start(|_| Reply::Silence);
     let user = User::of(&fake);
     let file = user.path("identity");
