@@ -60,13 +60,10 @@ impl Objects {
         self.shards.get(usize::try_from(at).unwrap_or(0))
     }
 
-    /// Replaces the whole map by what the store has.
-    pub fn replace_all(&self, all: Vec<OwnedObject>) {
-        for shard in &self.shards {
-            shard.write().unwrap_or_else(PoisonError::into_inner).clear();
-        }
+    /// Takes in what the store has. What was noted here and is still on its way to the store stays.
+    pub fn adopt(&self, all: &[OwnedObject]) {
         for object in all {
-            self.record(&object);
+            self.record(object);
         }
     }
 

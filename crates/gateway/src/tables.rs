@@ -180,7 +180,7 @@ impl Tables {
         let mut changed = Vec::new();
         let next = match update {
             Update::Everything(everything) => {
-                self.objects.replace_all(everything.objects);
+                self.objects.adopt(&everything.objects);
                 let mut next = Picture {
                     providers: Arc::new(build::providers(&everything.providers)),
                     prices: everything.prices,

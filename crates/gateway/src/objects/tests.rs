@@ -46,9 +46,9 @@ fn an_object_never_changes_hands() {
         "ids of different providers have nothing to do with each other"
     );
     assert!(!objects.record(&object(&"x".repeat(LONGEST_ID + 1), 1, 7)));
-    objects.replace_all(vec![object("file-2", 1, 7)]);
-    assert!(objects.owner("openai", "file-1").is_none());
+    objects.adopt(&[object("file-2", 1, 7), object("file-1", 2, 8)]);
     assert!(objects.owner("openai", "file-2").is_some());
+    assert_eq!(objects.owner("openai", "file-1").expect("still owned").project, project(1));
 }
 
 #[test]
