@@ -1,0 +1,43 @@
+//! Two nodes on one database: what one changes, the other's gateway knows soon, without asking for everything anew.
+
+use crate::app::{App, Begin, marked_secret, text};
+use axum::http::Method;
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("never seen: {what}"));
+}
+
+#[tokio::test]
+async fn the_other_node_follows() {
+    let one = App::new().await;
+    one.recovery().await;
+    let project = text(&one.project("shop").await, "id").to_owned();
+    let begin = Begin { demo: false, bootstrap: None };
+    let two = App::on(Arc::clone(&one.folder), one.store.clone(), Arc::clone(&one.vault), begin).await;
+    let _jobs = two.control.start_jobs();
+    let key = one.key("shop", "web").await;
+    let id = text(&key, "id").to_owned();
+    until("a new key", || two.gateway.grant(&id).is_some()).await;
+    one.ok(Method::PATCH, "/projects/shop", json!({"policy": {"providers": ["openai"], "concurrency": 4}})).await;
+    until("a project's policy", || two.gateway.grant(&id).is_some_and(|grant| grant.policy.concurrency == Some(4)))
+        .await;
+    let body = json!({"environments": {"production": {"concurrency": 5}}});
+    one.ok(Method::PATCH, "/projects/shop", body).await;
+    until("an environment's policy", || {
+        two.gateway.grant(&id).is_some_and(|grant| grant.policy.concurrency == Some(5))
+    })
+    .await;
+    one.credential("shop", "main", &marked_secret()).await;
+    until("a credential", || two.gateway.credentials(&project, "production", "openai").len() == 1).await;
+    one.post("/credentials/main/disable", Value::Null).await;
+    until("a credential switched off", || two.gateway.credentials(&project, "production", "openai").is_empty()).await;
+    one.post("/keys/web/revoke", Value::Null).await;
+    until("a revocation", || two.gateway.grant(&id).is_some_and(|grant| grant.revoked)).await;
+}

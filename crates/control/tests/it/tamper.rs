@@ -1,0 +1,135 @@
+//! A row that somebody changed in the database is not used, is named, and is in the audit log; what takes power away
+//! still works.
+
+use crate::app::{App, Begin, START, made_up, marked_secret, text};
+use axum::http::Method;
+use keyward_control::proof;
+use keyward_domain::audit::Actor;
+use keyward_store::{KeyRow, Write};
+use serde_json::{Value, json};
+
+async fn write(app: &App) -> Write {
+    app.store.write(Actor::Operator, None, START).await.unwrap()
+}
+
+/// Changes a key's row the way somebody with SQL would: everything but the code over it.
+async fn change_key(app: &App, id: &str, change: impl FnOnce(&mut KeyRow)) {
+    let mut row = app.store.key(id.parse().unwrap()).await.unwrap().unwrap();
+    change(&mut row);
+    row.row_version += 1;
+    let mut write = write(app).await;
+    write.update_key(&row).await.unwrap();
+    write.commit(vec![made_up("somebody.else", "nothing", "nothing")]).await.unwrap();
+}
+
+async fn restarted(app: App) -> App {
+    App::on(app.folder, app.store, app.vault, Begin { demo: false, bootstrap: None }).await
+}
+
+#[tokio::test]
+async fn a_changed_policy_is_left_out_named_and_audited() {
+    let app = App::new().await;
+    app.project("shop").await;
+    let (bad, good) = (app.key("shop", "bad").await, app.key("shop", "good").await);
+    change_key(&app, text(&bad, "id"), |row| row.policy = r#"{"providers":["*"]}"#.to_owned()).await;
+    let app = restarted(app).await;
+    assert!(app.gateway.grant(text(&bad, "id")).is_none(), "the gateway does not know it");
+    assert!(app.gateway.grant(text(&good, "id")).is_some(), "others go on");
+    let status = app.get("/status").await;
+    assert_eq!(status["tampered"][0]["id"], bad["id"]);
+    assert_eq!(app.get("/keys/bad").await["status"], "tampered");
+    let log = app.get("/audit").await;
+    let event = log["items"].as_array().unwrap().iter().find(|item| item["action"] == "tamper.detected").unwrap();
+    assert_eq!((&event["subject_kind"], &event["subject"]), (&json!("key"), &bad["id"]));
+    let doctor = app.get("/doctor").await;
+    assert_eq!(doctor["healthy"], false);
+    assert!(doctor.to_string().contains("'bad'"), "{doctor}");
+    app.get("/doctor").await;
+    let told = app.actions().await.into_iter().filter(|action| action == "tamper.detected").count();
+    assert_eq!(told, 1, "said once, not at every look");
+    let proof = proof::prove(&app.store, &app.vault).await.unwrap();
+    assert!(proof.bad.len() == 1 && proof.bad[0].contains("'bad'"), "{proof:?}");
+}
+
+#[tokio::test]
+async fn a_changed_row_cannot_be_made_to_look_right_but_can_be_revoked() {
+    let app = App::new().await;
+    app.project("shop").await;
+    let key = app.key("shop", "web").await;
+    change_key(&app, text(&key, "id"), |row| row.expires_at = None).await;
+    change_key(&app, text(&key, "id"), |row| row.name = "web".to_owned()).await;
+    app.refused_as(Method::PATCH, "/keys/web", json!({"name": "x"}), 409, "tampered").await;
+    app.refused_as(Method::POST, "/keys/web/rotate", Value::Null, 409, "tampered").await;
+    assert_eq!(app.post("/keys/web/revoke", Value::Null).await["status"], "revoked");
+    assert!(app.gateway.grant(text(&key, "id")).expect("known, and dead").revoked);
+    app.get("/doctor").await;
+    assert_eq!(app.get("/status").await["tampered"], json!([]), "mended");
+}
+
+#[tokio::test]
+async fn a_sweep_finds_what_was_changed_while_running() {
+    let app = App::new().await;
+    app.recovery().await;
+    let project = text(&app.project("shop").await, "id").to_owned();
+    let credential = app.credential("shop", "main", &marked_secret()).await;
+    let key = app.key("shop", "web").await;
+    let mut row = app.store.credential(text(&credential, "id").parse().unwrap()).await.unwrap().unwrap();
+    (row.base_url, row.row_version) = (Some("https://thief.example".to_owned()), row.row_version + 1);
+    let mut change = write(&app).await;
+    change.update_credential(&row).await.unwrap();
+    change.commit(vec![made_up("somebody.else", "nothing", "nothing")]).await.unwrap();
+    assert_eq!(app.gateway.credentials(&project, "production", "openai").len(), 1, "nobody has looked yet");
+    assert_eq!(app.get("/doctor").await["healthy"], false);
+    assert!(app.gateway.credentials(&project, "production", "openai").is_empty(), "taken from the gateway");
+    assert!(app.gateway.grant(text(&key, "id")).is_some());
+}
+
+#[tokio::test]
+async fn a_changed_project_takes_its_keys_along() {
+    let app = App::new().await;
+    let project = app.project("shop").await;
+    let key = app.key("shop", "web").await;
+    let mut row = app.store.project(text(&project, "id").parse().unwrap()).await.unwrap().unwrap();
+    (row.policy, row.row_version) = (r#"{"providers":["*"]}"#.to_owned(), row.row_version + 1);
+    let mut change = write(&app).await;
+    change.update_project(&row).await.unwrap();
+    change.commit(vec![made_up("somebody.else", "nothing", "nothing")]).await.unwrap();
+    let app = restarted(app).await;
+    assert!(app.gateway.grant(text(&key, "id")).is_none());
+    app.refused_as(Method::PATCH, "/projects/shop", json!({"policy": {}}), 409, "tampered").await;
+    // Who states everything anew mends it.
+    app.ok(Method::PATCH, "/projects/shop", json!({"name": "shop", "policy": {"providers": ["openai"]}})).await;
+    assert!(app.gateway.grant(text(&key, "id")).is_some());
+}
+
+#[tokio::test]
+async fn a_role_that_somebody_wrote_opens_nothing() {
+    let app = App::new().await;
+    let token = app.token("auditor").await;
+    let mut row = app.store.tokens().await.unwrap().pop().unwrap();
+    (row.role, row.row_version) = ("owner".to_owned(), row.row_version + 1);
+    let mut change = write(&app).await;
+    change.update_token(&row).await.unwrap();
+    change.commit(vec![made_up("somebody.else", "nothing", "nothing")]).await.unwrap();
+    let (status, problem) = app.with(&token, Method::GET, "/whoami", &Value::Null).await;
+    assert_eq!((status.as_u16(), text(&problem, "code")), (401, "token_tampered"));
+    assert!(app.actions().await.contains(&"tamper.detected".to_owned()));
+}
+
+#[tokio::test]
+async fn a_secret_moved_to_another_credential_does_not_open() {
+    let app = App::new().await;
+    app.recovery().await;
+    app.project("shop").await;
+    let one = app.credential("shop", "one", &marked_secret()).await;
+    let two = app.credential("shop", "two", &marked_secret()).await;
+    let id = |value: &Value| text(value, "id").parse().unwrap();
+    let stolen = app.store.credential_version(id(&one), 1).await.unwrap().unwrap();
+    let victim = app.store.credential_version(id(&two), 1).await.unwrap().unwrap();
+    let mut change = write(&app).await;
+    change.rewrap_credential_version(&victim, &stolen.sealed, &stolen.wrapping_key).await.unwrap();
+    change.commit(vec![made_up("somebody.else", "nothing", "nothing")]).await.unwrap();
+    app.refused_as(Method::POST, "/credentials/two/verify", Value::Null, 409, "secret_unreadable").await;
+    let proof = proof::prove(&app.store, &app.vault).await.unwrap();
+    assert!(proof.bad.len() == 1 && proof.bad[0].contains(text(&two, "id")), "{proof:?}");
+}
