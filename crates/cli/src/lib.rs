@@ -45,15 +45,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, guests: &[Guest]) -> E
 /// Runs a command in given surroundings. A guest is named, not run.
 pub fn run_in(mut context: Context, arguments: impl IntoIterator<Item = OsString>, guests: &[Guest]) -> Ended {
     let tree = command(guests);
-    let matches = match tree.clone().try_get_matches_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = match tree.clone().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => return Ended::Status(explain(&mut context, &error)),
     };
     let way = Way::new(&matches);
     if let Some((which, inner)) = way.guest(guests) {
-        let depth = guests.get(which).map_or(0, |guest| guest.parent.len() + 1);
-        return match way.misplaced(depth) {
-            Some(failure) => Ended::Status(fail(&mut context, &failure)),
+        let moved = guests.get(which).and_then(|guest| way.moved_behind(guest, &arguments));
+        return match moved {
+            Some(arguments) => run_in(context, arguments, guests),
             None => Ended::Guest(which, Box::new(inner.clone())),
         };
     }

@@ -3,7 +3,7 @@
 
 use crate::{commands, connect::Wishes, context::Variables, failure::Failure, parse, ui::Format};
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, Parser, ValueEnum, parser::ValueSource};
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 /// A command that runs elsewhere.
 pub struct Guest {
@@ -216,15 +216,28 @@ impl<'a> Way<'a> {
         Some((which, self.levels.get(depth)?))
     }
 
-    /// The refusal of a shared option in front of a guest, which would not hear of it.
+    /// The arguments with the shared options that stand in front of the chosen guest moved behind its name, where it
+    /// reads them itself. `None` when there are none.
     #[must_use]
-    pub(crate) fn misplaced(&self, depth: usize) -> Option<Failure> {
-        let said = |level: &&ArgMatches, name: &str| level.value_source(name) == Some(ValueSource::CommandLine);
-        let above = self.levels.get(..depth)?;
-        let names = shared().map(|option| option.get_id().to_string());
-        let name = names.iter().find(|name| above.iter().any(|level| said(level, name)))?;
-        let command = self.names.get(..depth).unwrap_or(&[]).join(" ");
-        Some(Failure::usage(format!("--{name} stands too early")).hint(format!("write it after `keyward {command}`")))
+    pub(crate) fn moved_behind(&self, guest: &Guest, arguments: &[OsString]) -> Option<Vec<OsString>> {
+        let mut path: Vec<&str> = self.names.iter().take(guest.parent.len() + 1).copied().collect();
+        path.reverse();
+        let (mut names, mut options) = (arguments.get(..1)?.to_vec(), Vec::new());
+        let mut rest = arguments.iter().skip(1);
+        while let Some(wanted) = path.last() {
+            let word = rest.next()?;
+            if word == wanted {
+                path.pop();
+                names.push(word.clone());
+                continue;
+            }
+            options.push(word.clone());
+            let name = word.to_str()?.strip_prefix("--")?;
+            if !name.contains('=') && name != INSECURE_HTTP {
+                options.push(rest.next()?.clone());
+            }
+        }
+        (!options.is_empty()).then(|| names.into_iter().chain(options).chain(rest.cloned()).collect())
     }
 
     fn said<T: Clone + Send + Sync + 'static>(&self, name: &str) -> Option<T> {
@@ -340,11 +353,20 @@ mod tests {
         let way = Way::new(&matches);
         let (which, inner) = way.guest(&guests).unwrap();
         assert_eq!((which, inner.get_one::<String>("format").unwrap().as_str()), (1, "fancy"));
-        assert_eq!(way.misplaced(2), None);
-        let matches = command(&guests).try_get_matches_from(["keyward", "--format", "json", "serve"]).unwrap();
-        let way = Way::new(&matches);
-        assert_eq!(way.guest(&guests).unwrap().0, 0);
-        assert!(way.misplaced(1).unwrap().hints[0].contains("keyward serve"));
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let behind = |text: &str| {
+            let matches = command(&guests).try_get_matches_from(words(text)).unwrap();
+            let way = Way::new(&matches);
+            let (which, _) = way.guest(&guests).unwrap();
+            way.moved_behind(&guests[which], &words(text))
+        };
+        assert_eq!(behind("keyward vault recover --format fancy"), None);
+        assert_eq!(
+            behind("keyward --format json serve --format plain"),
+            Some(words("keyward serve --format json --format plain"))
+        );
+        let spread = "keyward --format=json vault --insecure-http recover --format fancy";
+        assert_eq!(behind(spread), Some(words("keyward vault recover --format=json --insecure-http --format fancy")));
         let matches = command(&guests).try_get_matches_from(["keyward", "vault", "status"]).unwrap();
         assert!(Way::new(&matches).guest(&guests).is_none());
     }
