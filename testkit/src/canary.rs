@@ -12,82 +12,102 @@ use std::{
 /// occur by chance.
 const WINDOW: usize = 14;
 
-/// A key that must not be anywhere.
+/// How many bits of a window's first bytes the filter before the table looks at.
+const FILTER_BITS: u32 = 20;
+
+/// Keys that must not be anywhere.
 pub struct Canary {
     windows: HashMap<[u8; WINDOW], &'static str>,
+    /// One bit for each hash that some window's first eight bytes have: nearly every place ends here.
+    filter: Vec<bool>,
+}
+
+fn bucket(bytes: [u8; 8]) -> usize {
+    (u64::from_le_bytes(bytes).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - FILTER_BITS)) as usize
 }
 
 impl Canary {
-    /// Prepares the search for any piece of a secret that is long enough to be no accident.
+    /// Prepares the search for any piece of the secrets that is long enough to be no accident.
     #[must_use]
-    pub fn new(secret: &str) -> Self {
-        let bytes = secret.as_bytes();
-        let mut windows = HashMap::new();
-        let mut add = |form: &'static str, text: &[u8]| {
-            for window in text.windows(WINDOW) {
-                if let Ok(window) = <[u8; WINDOW]>::try_from(window) {
-                    windows.insert(window, form);
-                }
+    pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
+        let mut canary = Self { windows: HashMap::new(), filter: vec![false; 1 << FILTER_BITS] };
+        for secret in secrets {
+            canary.add_secret(secret.as_bytes());
+        }
+        canary
+    }
+
+    fn add(&mut self, form: &'static str, text: &[u8]) {
+        for window in text.windows(WINDOW) {
+            if let (Ok(window), Some(first)) = (<[u8; WINDOW]>::try_from(window), window.first_chunk::<8>()) {
+                self.windows.insert(window, form);
+                self.filter[bucket(*first)] = true;
             }
-        };
+        }
+    }
+
+    fn add_secret(&mut self, bytes: &[u8]) {
         let reversed: Vec<u8> = bytes.iter().rev().copied().collect();
-        add("plain", bytes);
-        add("reversed", &reversed);
-        add("hex", hex(bytes).as_bytes());
-        add("hex", hex(bytes).to_uppercase().as_bytes());
-        add("percent", percent(bytes).as_bytes());
-        add("percent", percent(bytes).to_lowercase().as_bytes());
+        self.add("plain", bytes);
+        self.add("reversed", &reversed);
+        self.add("hex", hex(bytes).as_bytes());
+        self.add("hex", hex(bytes).to_uppercase().as_bytes());
+        self.add("percent", percent(bytes).as_bytes());
+        self.add("percent", percent(bytes).to_lowercase().as_bytes());
         for skipped in 0..3 {
             // Base64 looks different by the position of the first byte; the last group differs by what follows.
             let text = base64(bytes.get(skipped..).unwrap_or_default());
             let inner = text.trim_end_matches('=');
             let inner = inner.get(..inner.len().saturating_sub(2)).unwrap_or_default();
-            add("base64", inner.as_bytes());
-            add("base64", inner.replace('+', "-").replace('/', "_").as_bytes());
+            self.add("base64", inner.as_bytes());
+            self.add("base64", inner.replace('+', "-").replace('/', "_").as_bytes());
         }
         let wide: Vec<u8> = bytes.iter().flat_map(|byte| [*byte, 0]).collect();
-        add("UTF-16", &wide);
-        Self { windows }
+        self.add("UTF-16", &wide);
     }
 
-    /// In which form the secret stands in the bytes, and where; none when it does not.
+    /// In which form a secret stands in the bytes, and where; none when it does not.
     #[must_use]
     pub fn find(&self, bytes: &[u8]) -> Option<(&'static str, usize)> {
-        bytes.windows(WINDOW).enumerate().find_map(|(at, window)| {
-            let window = <[u8; WINDOW]>::try_from(window).ok()?;
-            self.windows.get(&window).map(|form| (*form, at))
-        })
-    }
-
-    /// Fails the test when the secret stands in the bytes.
-    ///
-    /// # Panics
-    /// When it does; the message tells where, and not what.
-    pub fn absent(&self, place: &str, bytes: &[u8]) {
-        if let Some((form, at)) = self.find(bytes) {
-            panic!("the marked key stands in {place} at byte {at} of {}, form {form}", bytes.len());
+        for (at, first) in bytes.array_windows::<8>().enumerate() {
+            if self.filter[bucket(*first)]
+                && let Some(window) = bytes.get(at..).and_then(<[u8]>::first_chunk)
+                && let Some(form) = self.windows.get(window)
+            {
+                return Some((form, at));
+            }
         }
+        None
     }
 
-    /// Fails the test when the secret stands in a file of the folder, in a file's name, or below. Gives the number of
-    /// files looked at, so that a test can see that there were any.
+    /// Tells where the secret stands in the bytes of a place, and not what it is; none when it does not.
+    #[must_use]
+    pub fn seen(&self, place: &str, bytes: &[u8]) -> Option<String> {
+        let (form, at) = self.find(bytes)?;
+        Some(format!("{place}, at byte {at} of {}, form {form}", bytes.len()))
+    }
+
+    /// Looks through every file of a folder and below, and the files' names. Gives the finds, and how many files were
+    /// looked at, so that a test can see that there were any.
     ///
     /// # Panics
-    /// When it does, or a file cannot be read.
-    pub fn absent_from_folder(&self, folder: &Path) -> usize {
+    /// When a file cannot be read.
+    #[must_use]
+    pub fn seen_in_folder(&self, folder: &Path) -> (Vec<String>, usize) {
         let mut files = Vec::new();
         list(folder, &mut files).expect("the folder can be read");
+        let mut finds = Vec::new();
         for file in &files {
             let place = file.display().to_string();
-            self.absent("a file's name", place.as_bytes());
+            finds.extend(self.seen("a file's name", place.as_bytes()));
             match fs::read(file) {
-                Ok(bytes) => self.absent(&place, &bytes),
+                Ok(bytes) => finds.extend(self.seen(&place, &bytes)),
                 // A server's temporary file may go between listing and reading.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => panic!("reading {place}: {error}"),
             }
         }
-        files.len()
+        (finds, files.len())
     }
 }
 
@@ -112,7 +132,7 @@ mod tests {
     #[test]
     fn every_form_is_found() {
         let secret = text(URL_SAFE, 60);
-        let canary = Canary::new(&secret);
+        let canary = Canary::new([secret.as_str()]);
         for shift in 0..3 {
             let framed = format!("{}{secret} and more", "x".repeat(shift));
             assert!(canary.find(base64(framed.as_bytes()).as_bytes()).is_some(), "base64, {shift}");
@@ -125,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_found() {
-        let canary = Canary::new(&text(URL_SAFE, 60));
+        let canary = Canary::new([text(URL_SAFE, 60).as_str()]);
         assert_eq!(canary.find(text(URL_SAFE, 20_000).as_bytes()), None);
         assert_eq!(canary.find(b""), None);
     }

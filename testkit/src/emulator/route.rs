@@ -87,6 +87,7 @@ pub(super) fn presented(service: Service, surface: Surface, headers: &HeaderMap,
         }
     };
     let own_headers: &[&str] = match (service, surface) {
+        (Service::AzureOpenAi, Surface::Anthropic) => &["api-key", "x-api-key"],
         (_, Surface::Anthropic) => &["x-api-key"],
         (Service::Gemini, Surface::Native) => &["x-goog-api-key"],
         (Service::AzureOpenAi, _) => &["api-key"],

@@ -9,14 +9,18 @@ from cohere.core.api_error import ApiError
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
+# What must fail fails at once: the SDK would else wait as long as the answer says.
+ONCE = {"max_retries": 0}
+
+
 def chat(client):
-    answer = client.chat(model=MODEL, messages=HELLO)
+    answer = client.chat(model=MODEL, messages=HELLO, request_options=ONCE)
     return {"text": answer.message.content[0].text, "billed_output": answer.usage.billed_units.output_tokens}
 
 
 def chat_stream(client):
     text, billed = "", None
-    for event in client.chat_stream(model=MODEL, messages=HELLO):
+    for event in client.chat_stream(model=MODEL, messages=HELLO, request_options=ONCE):
         if event.type == "content-delta":
             text += event.delta.message.content.text
         if event.type == "message-end":

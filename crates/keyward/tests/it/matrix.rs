@@ -1,7 +1,7 @@
 //! Every operation of the catalogue against every reason to refuse it: the right status, the provider's own error
 //! shape, and Keyward's reason in the header.
 
-use crate::world::World;
+use crate::world::{PROJECT, World};
 use keyward_domain::provider::{BodyKind, Dialect, ModelSource, Operation, Provider};
 use keyward_testkit::{
     Gate, Script, Service,
@@ -112,8 +112,14 @@ struct Matrix {
 
 impl Matrix {
     fn new() -> Self {
-        let world = World::with(&[Service::OpenAi]);
-        world.credential(Service::OpenAi, "main", Script::default());
+        let world = World::with(&Service::ALL);
+        for service in Service::ALL {
+            world.credential(service, service.id(), Script::default());
+        }
+        // Any endpoint that speaks a known dialect: here OpenAI's emulator.
+        let emulator = world.emulator(Service::OpenAi);
+        let secret = emulator.key_with(Script::default());
+        let _told = world.server.add_credential(PROJECT, "compatible", "compatible", &emulator.base_url(), &secret);
         let names: BTreeSet<&str> = world
             .providers()
             .iter()
@@ -211,7 +217,7 @@ fn every_operation_is_refused_for_every_reason_in_the_providers_own_words() {
     let good = matrix.world.key("good", matrix.everything.clone());
     let revoked = matrix.world.key("revoked", matrix.everything.clone());
     let _told = matrix.world.server.tell(&["key", "revoke", "revoked"]);
-    let expired = matrix.world.make_key(json!({"project": crate::world::PROJECT, "environment": "production",
+    let expired = matrix.world.make_key(json!({"project": PROJECT, "environment": "production",
         "name": "expired", "policy": matrix.everything, "expires_in": "1ms"}));
     let expired = expired["key"].as_str().expect("a key").to_owned();
     let day = another_day(&matrix.world);
@@ -261,7 +267,11 @@ fn every_operation_is_refused_for_every_reason_in_the_providers_own_words() {
     }
     assert!(matrix.wrong.is_empty(), "{} of {}:\n{}", matrix.wrong.len(), matrix.tried, matrix.wrong.join("\n"));
     assert!(matrix.tried > 1_500, "only {} combinations: is the catalogue all there?", matrix.tried);
-    assert_eq!(matrix.world.emulator(Service::OpenAi).count(), 0, "a refused call reached a provider");
+    for service in Service::ALL {
+        // A form that names a forbidden model may have begun its way; it never arrives.
+        let arrived = matrix.world.emulator(service).requests().into_iter().find(|record| record.body_complete);
+        assert!(arrived.is_none(), "a refused call reached {service:?}: {arrived:?}");
+    }
 }
 
 #[test]
@@ -290,18 +300,13 @@ fn every_operation_counts_against_rate_and_concurrency() {
         (matrix.world.send(&matrix.world.call(Service::OpenAi, false, &single)).status == 200).then_some(())
     });
 
-    // Ten tokens per minute, and the first call used more.
-    let thrifty = matrix.key("thrifty", "tokens_per_minute", json!(10));
+    // Forty tokens per minute, and the first call uses 29 of them.
+    let thrifty = matrix.key("thrifty", "tokens_per_minute", json!(40));
     let first = matrix.world.send(&matrix.world.call(Service::OpenAi, false, &thrifty));
-    if first.status == 200 {
-        matrix.world.usage_of("thrifty", 1);
-    } else {
-        // A gateway that reserves refuses what cannot fit.
-        assert_eq!(first.header("keyward-error"), Some("tokens_limited"));
-    }
+    assert_eq!(first.status, 200, "{}", first.text());
     let second = matrix.world.send(&matrix.world.call(Service::OpenAi, false, &thrifty));
     assert_eq!((second.status, second.header("keyward-error")), (429, Some("tokens_limited")), "{}", second.text());
-    assert!(second.header("retry-after").is_some());
+    assert!(second.header("retry-after").is_some(), "{:?} {}", second.headers, second.text());
     assert!(matrix.wrong.is_empty(), "{} of {}:\n{}", matrix.wrong.len(), matrix.tried, matrix.wrong.join("\n"));
 }
 

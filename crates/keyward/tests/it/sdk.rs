@@ -195,15 +195,14 @@ fn python_google_genai() {
     assert_eq!(facts["content"], json!({"text": text(), "input": 19, "output": 10}));
     assert_eq!(facts["content_stream"], json!({"text": text(), "output": 10}));
     assert_eq!(facts["count"], 19);
-    // The SDK keeps the answer's body and not its headers, so Keyward's reason is not among the facts.
     assert_failures(
         &facts,
         &[
-            ("foreign", "ClientError", 401, None),
-            ("revoked", "ClientError", 401, None),
-            ("model", "ClientError", 403, None),
-            ("network", "ClientError", 403, None),
-            ("rate", "ClientError", 429, None),
+            ("foreign", "ClientError", 401, Some("malformed_key")),
+            ("revoked", "ClientError", 401, Some("revoked_key")),
+            ("model", "ClientError", 403, Some("model_not_allowed")),
+            ("network", "ClientError", 403, Some("network_not_allowed")),
+            ("rate", "ClientError", 429, Some("rate_limited")),
             ("upstream-busy", "ServerError", 503, None),
             ("upstream-rate", "ClientError", 429, None),
         ],
@@ -213,7 +212,7 @@ fn python_google_genai() {
 
 #[test]
 fn python_cohere() {
-    let mut bench = Bench::new(Service::Cohere, &["chat", "embed", "embeddings", "models"]);
+    let mut bench = Bench::new(Service::Cohere, &["chat", "embeddings", "models"]);
     // Cohere ends a failed stream with an ordinary event, which its SDK does not raise.
     bench.failing.remove("upstream-broken-stream");
     let environment = bench.environment(["CO_API_URL", "CO_API_KEY"], bench.url(""));

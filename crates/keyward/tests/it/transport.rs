@@ -104,7 +104,7 @@ fn health_readiness_metrics_and_the_api_description_are_there() {
         assert_eq!(get(path).status, 200, "{path}");
     }
     assert_answered(&world.send(&world.call(Service::OpenAi, false, &key)));
-    assert_refused(&world.send(&world.call(Service::OpenAi, false, "kw_prod_x")), 401, "malformed_key");
+    assert_refused(&world.send(&world.call(Service::OpenAi, false, "sk-x")), 401, "malformed_key");
     let metrics = get("/metrics");
     assert_eq!(metrics.status, 200);
     let text = metrics.text();

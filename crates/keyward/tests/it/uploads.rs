@@ -90,6 +90,7 @@ fn an_upload_beyond_the_limit_is_cut_while_it_runs() {
 
     let mut connection = Connection::open(world.server.gateway());
     connection.send_head(&head(&world, &key, "/v1/files"));
+    connection.write(&chunk(part("file", true, "").as_bytes()));
     let mut taken = 0;
     while taken < 100 && connection.try_write(&chunk(&[b'x'; 10_000])) {
         taken += 1;
