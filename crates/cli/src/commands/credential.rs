@@ -83,7 +83,7 @@ pub(crate) struct Add {
     /// A name of your own
     #[arg(long)]
     name: String,
-    /// Root of the API where it is not the provider's own, such as https://my-resource.openai.azure.com/openai/v1
+    /// Root of the API where it is not the provider's own, with https:// and version, as the provider shows it
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// Let the base URL be on this machine or in a private network

@@ -207,6 +207,9 @@ impl Key {
     }
 }
 
+/// The largest page of keys that the server gives.
+const LARGEST_PAGE: &str = "10000";
+
 const COLUMNS: [table::Column; 8] = [
     plain("NAME", "/name"),
     plain("PROJECT", "/project"),
@@ -228,6 +231,7 @@ impl List {
                 .query("project", self.project.as_deref())
                 .query("environment", self.env.map(Environment::name))
                 .query("status", self.status.as_deref())
+                .query("limit", Some(LARGEST_PAGE))
                 .query("after", after.as_deref());
             let page = client.get(route).await?;
             all.extend(items(&page).iter().cloned());
