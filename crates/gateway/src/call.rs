@@ -13,6 +13,7 @@ use crate::{
     relay::Relay,
     respond,
     serve::Shared,
+    upload::Upload,
     websocket,
     worker::Worker,
 };
@@ -85,6 +86,7 @@ async fn serve(
 ) -> Result<Response<Relay>, Rejected> {
     let upgrade = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
     let (head, incoming) = request.into_parts();
+    let upload = Upload::new(incoming, worker.rests.clone(), head.headers.contains_key(header::EXPECT));
     let shared = &*worker.shared;
     let picture = shared.tables.load();
     let inbound = inbound::read(&picture, &head, client.peer, &shared.settings.trusted_proxies)?;
@@ -102,7 +104,7 @@ async fn serve(
 
     let upgrade =
         if inbound.plan.operation.websocket { Some(websocket::check(&head, upgrade).map_err(no)?) } else { None };
-    let read = body::read(&guard, &inbound, &admission, &head, incoming, declared).await.map_err(no)?;
+    let read = body::read(&guard, &inbound, &admission, &head, upload, declared).await.map_err(no)?;
     // The picture may have changed while the body came in; the call goes on with the newest.
     let picture = Arc::clone(&shared.tables.load());
     let pass = admission.decide(&inbound, &read.facts, shared.tables.objects(), clock::now()).map_err(no)?;

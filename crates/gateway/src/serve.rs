@@ -19,11 +19,7 @@ use keyward_vault::Vault;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    sync::{
-        Arc,
-        atomic::AtomicUsize,
-        mpsc as std_mpsc,
-    },
+    sync::{Arc, atomic::AtomicUsize, mpsc as std_mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -246,12 +242,13 @@ impl Thread {
             .build_local(LocalOptions::default())?;
         runtime.block_on(async move {
             let local = call::Local::new(&self.shared);
-            let worker = Worker::new(self.shared, local, self.random);
+            let (rests, unread) = mpsc::unbounded_channel();
+            let worker = Worker::new(self.shared, local, self.random, rests);
             let accepts = match self.accepts {
                 Some((listener, lanes)) => Some((tokio::net::TcpListener::from_std(listener)?, lanes)),
                 None => None,
             };
-            Ok(worker::run(worker, self.lane, self.messages, accepts).await)
+            Ok(worker::run(worker, self.lane, (self.messages, unread), accepts).await)
         })
     }
 }

@@ -4,6 +4,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -17,6 +18,17 @@ pub(crate) enum Io {
     Plain(TcpStream),
     /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// How long a connection may be silent before the system asks whether the other side is still there, and how often.
+const PROBE_EVERY: Duration = Duration::from_secs(45);
+
+/// Has the system keep a silent connection alive, and notice when the other side's machine or network is gone.
+pub(crate) fn keep_alive(stream: &TcpStream) {
+    let keep_alive = socket2::TcpKeepalive::new().with_time(PROBE_EVERY).with_interval(PROBE_EVERY);
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_keepalive(&keep_alive) {
+        tracing::debug!(%error, "tcp keep-alive cannot be set");
+    }
 }
 
 impl Io {

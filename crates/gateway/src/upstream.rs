@@ -142,27 +142,22 @@ impl Upstreams {
         payload: Payload,
         ward: &Ward,
     ) -> Result<(Answer, Exchange), Error> {
-        let connection = if let Some(connection) = self.http2.take(&origin.endpoint) {
-            connection
-        } else {
-            let (io, http2) = self.connector.connect(&origin.endpoint, true).await?;
-            if !http2 {
-                return self.exchange(io, origin, (outgoing, payload), ward).await;
+        let again = payload.again();
+        let payload = if let Some(connection) = self.http2.take(&origin.endpoint) {
+            match (exchange_http2(connection, origin, (outgoing, payload), ward).await, again) {
+                // Closed in this moment: hyper says that the request was never sent.
+                (Err(Error::Http2(error)), Some(again)) if error.is_canceled() => again,
+                (other, _) => return other,
             }
-            self.http2.open(&origin.endpoint, io).await?
+        } else {
+            payload
         };
-        let scheme = if origin.endpoint.server_name().is_some() { "https" } else { "http" };
-        let uri = Uri::builder()
-            .scheme(scheme)
-            .authority(&*origin.authority)
-            .path_and_query([&origin.path, outgoing.path].concat())
-            .build()
-            .map_err(|_| Error::Invalid("a path that cannot be sent"))?;
-        let headers = head::map(outgoing, payload.length())?;
-        let mut exchange = Box::new(connection.send(outgoing.method, uri, headers, payload));
-        ward.wait_for(Waiting::Answer);
-        let answer = poll_fn(|cx| exchange.poll_head(cx)).await?;
-        Ok((answer, Exchange::Http2(exchange)))
+        let (io, http2) = self.connector.connect(&origin.endpoint, true).await?;
+        if !http2 {
+            return self.exchange(io, origin, (outgoing, payload), ward).await;
+        }
+        let connection = self.http2.open(&origin.endpoint, io).await?;
+        exchange_http2(connection, origin, (outgoing, payload), ward).await
     }
 
     /// Closes what has been idle for too long. To be called every few seconds.
@@ -170,6 +165,26 @@ impl Upstreams {
         self.pool.sweep(crate::clock::instant());
         self.http2.sweep();
     }
+}
+
+async fn exchange_http2(
+    connection: http2::Connection,
+    origin: &Origin,
+    (outgoing, payload): (&Outgoing<'_>, Payload),
+    ward: &Ward,
+) -> Result<(Answer, Exchange), Error> {
+    let scheme = if origin.endpoint.server_name().is_some() { "https" } else { "http" };
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(&*origin.authority)
+        .path_and_query([&origin.path, outgoing.path].concat())
+        .build()
+        .map_err(|_| Error::Invalid("a path that cannot be sent"))?;
+    let headers = head::map(outgoing, payload.length())?;
+    let mut exchange = Box::new(connection.send(outgoing.method, uri, headers, payload));
+    ward.wait_for(Waiting::Answer);
+    let answer = poll_fn(|cx| exchange.poll_head(cx)).await?;
+    Ok((answer, Exchange::Http2(exchange)))
 }
 
 /// A request on its way and its answer, in either version.

@@ -7,12 +7,14 @@ use crate::{
     listen::{self, Lane, Message, Place},
     random::Random,
     serve::Shared,
-    stream::Io,
+    stream::{self, Io},
     tls,
+    upload::{self, Rests},
     upstream::{Upstreams, http2::Local},
     ward::{self, Wards},
 };
 use hyper::{
+    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -58,6 +60,8 @@ pub(crate) struct Worker {
     pub(crate) wards: Wards,
     pub(crate) random: Random,
     pub(crate) local: call::Local,
+    /// Where bodies go that nobody reads to their end.
+    pub(crate) rests: Rests,
     drain: Drain,
     http1: http1::Builder,
     http2: http2::Builder<Local>,
@@ -67,7 +71,7 @@ pub(crate) struct Worker {
 pub(crate) async fn run(
     worker: Worker,
     lane: Lane,
-    mut messages: mpsc::UnboundedReceiver<Message>,
+    (mut messages, mut rests): (mpsc::UnboundedReceiver<Message>, mpsc::UnboundedReceiver<Incoming>),
     accepts: Option<(TcpListener, Vec<Lane>)>,
 ) -> usize {
     let worker = Rc::new(worker);
@@ -83,6 +87,10 @@ pub(crate) async fn run(
     let cut = loop {
         let message = tokio::select! {
             message = messages.recv() => message,
+            Some(rest) = rests.recv() => {
+                spawn_local(upload::discard(rest));
+                continue;
+            }
             _ = tick.tick() => {
                 worker.wards.tick();
                 ticks = ticks.wrapping_add(1);
@@ -154,7 +162,7 @@ async fn connection(worker: Rc<Worker>, stream: std::net::TcpStream, peer: Socke
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    keep_alive(&stream);
+    stream::keep_alive(&stream);
     // Whoever has not said anything when the service stops is not waited for.
     let Some((io, http2)) = worker.drain.unless(greet(&worker, stream)).await.flatten() else { return };
     let client = Client { peer: peer.ip() };
@@ -171,14 +179,6 @@ async fn connection(worker: Rc<Worker>, stream: std::net::TcpStream, peer: Socke
     if let Err(error) = ended {
         // Hang-ups and cuts; whoever is interested turns the level up.
         tracing::trace!(%error, "a client connection ended");
-    }
-}
-
-/// Notices clients whose machine or network is gone.
-fn keep_alive(stream: &TcpStream) {
-    let keep_alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(PING_EVERY);
-    if let Err(error) = socket2::SockRef::from(stream).set_tcp_keepalive(&keep_alive) {
-        tracing::debug!(%error, "tcp keep-alive cannot be set");
     }
 }
 
@@ -216,7 +216,7 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
 
 impl Worker {
     /// Sets a thread up. Must be called on its own runtime.
-    pub(crate) fn new(shared: Arc<Shared>, local: call::Local, random: Random) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, local: call::Local, random: Random, rests: Rests) -> Self {
         let limits = shared.settings.limits;
         let mut http1 = http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(limits.client_idle).max_buf_size(BUFFER);
@@ -235,6 +235,7 @@ impl Worker {
             wards: Wards::new(&limits),
             random,
             local,
+            rests,
             drain: Drain::default(),
             http1,
             http2,

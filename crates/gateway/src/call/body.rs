@@ -5,19 +5,17 @@ use crate::{
     inbound::Inbound,
     inspect::{self, BodyPlan, Facts, Form},
     relay,
+    upload::Upload,
     upstream::payload::{Look, Payload, Stream},
     ward::{Guard, Waiting},
 };
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http_body::Body;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use keyward_domain::{
     policy,
     refusal::{Reason, Refusal},
 };
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, sync::Arc};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
 /// A collected body's first allocation is no larger than this, whatever length the client has announced.
 const FIRST_ROOM: usize = 64 << 10;
@@ -39,17 +37,17 @@ pub(super) async fn read(
     inbound: &Inbound,
     admission: &Admission,
     head: &Parts,
-    incoming: Incoming,
+    mut upload: Upload,
     declared: Option<u64>,
 ) -> Result<Read, Refusal> {
     let plan = inspect::body_plan(inbound, &head.headers, admission.max_body())?;
     match plan {
         BodyPlan::Collect { limit } => {
-            let body = guard.guard(collect(guard, incoming, limit, declared)).await.map_err(relay::ended)??;
+            let body = guard.guard(collect(guard, &mut upload, limit, declared)).await.map_err(relay::ended)??;
             let (facts, body) = inspect::json_body(inbound, body, admission.policy())?;
             Ok(Read { facts, payload: Payload::Whole(body), form: None })
         }
-        BodyPlan::Stream if incoming.is_end_stream() => {
+        BodyPlan::Stream if upload.is_end() => {
             Ok(Read { facts: inspect::head(inbound)?, payload: Payload::None, form: None })
         }
         BodyPlan::Stream => {
@@ -59,7 +57,7 @@ pub(super) async fn read(
                 bytes = bytes.saturating_add(piece.map_or(0, <[u8]>::len) as u64);
                 policy::check_body(&policy, bytes)
             });
-            let stream = Stream::new(VecDeque::new(), incoming, declared, look, Rc::clone(guard.ward()));
+            let stream = Stream::new(upload, declared, look, Rc::clone(guard.ward()));
             let facts = Facts { input_bytes: declared.unwrap_or(0), ..inspect::head(inbound)? };
             Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: None })
         }
@@ -70,7 +68,7 @@ pub(super) async fn read(
                 Some(piece) => reader.borrow_mut().feed(piece),
                 None => reader.borrow().finish(),
             });
-            let stream = Stream::new(VecDeque::new(), incoming, declared, look, Rc::clone(guard.ward()));
+            let stream = Stream::new(upload, declared, look, Rc::clone(guard.ward()));
             let facts = Facts { input_bytes: declared.unwrap_or(0), ..inspect::head(inbound)? };
             Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: Some(form) })
         }
@@ -78,10 +76,10 @@ pub(super) async fn read(
 }
 
 /// Collects a body of at most `limit` bytes.
-async fn collect(guard: &Guard, mut incoming: Incoming, limit: u64, declared: Option<u64>) -> Result<Bytes, Refusal> {
+async fn collect(guard: &Guard, upload: &mut Upload, limit: u64, declared: Option<u64>) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(frame) = incoming.frame().await {
+    while let Some(frame) = poll_fn(|cx| upload.poll_next(cx)).await {
         let frame = frame.map_err(|_| broken())?;
         guard.wait_for(Waiting::Body);
         let Ok(piece) = frame.into_data() else { continue };
@@ -95,7 +93,7 @@ async fn collect(guard: &Guard, mut incoming: Incoming, limit: u64, declared: Op
         // HOT: most bodies arrive in one piece and are never copied.
         if first.is_empty() && all.is_empty() {
             first = piece;
-            if incoming.is_end_stream() {
+            if upload.is_end() {
                 break;
             }
             continue;

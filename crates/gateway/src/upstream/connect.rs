@@ -57,6 +57,8 @@ impl Connector {
         let addresses = self.addresses(endpoint).await?;
         let stream = first_that_answers(&addresses, endpoint.port).await?;
         stream.set_nodelay(true).map_err(Error::Connect)?;
+        // A call may be silent for half an hour; on the way there are machines that forget silent connections.
+        crate::stream::keep_alive(&stream);
         let Some(name) = endpoint.server_name() else { return Ok((Io::Plain(stream), http2)) };
         let connector = if http2 { &self.tls_http2 } else { &self.tls };
         let stream = connector.connect(name.clone(), stream).await.map_err(Error::Tls)?;

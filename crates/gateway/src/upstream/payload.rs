@@ -1,13 +1,14 @@
 //! The body of a request on its way to a provider: none, whole, or streamed from the client piece by piece.
 
-use crate::ward::{Waiting, Ward};
+use crate::{
+    upload::Upload,
+    ward::{Waiting, Ward},
+};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use keyward_domain::refusal::{Reason, Refusal};
 use std::{
-    collections::VecDeque,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -43,29 +44,22 @@ pub(crate) enum Payload {
     None,
     /// All of it.
     Whole(Bytes),
-    /// The pieces that have been read already, then what comes from the client.
+    /// What comes from the client.
     Stream(Box<Stream>),
 }
 
 /// A body that comes from the client while it is sent on.
 pub(crate) struct Stream {
-    read: VecDeque<Bytes>,
-    rest: Incoming,
+    upload: Upload,
     declared: Option<u64>,
     look: Look,
     ward: Rc<Ward>,
 }
 
 impl Stream {
-    /// `read` are pieces that have been taken from `rest` already; `declared` is the whole length, if the client said.
-    pub(crate) const fn new(
-        read: VecDeque<Bytes>,
-        rest: Incoming,
-        declared: Option<u64>,
-        look: Look,
-        ward: Rc<Ward>,
-    ) -> Self {
-        Self { read, rest, declared, look, ward }
+    /// `declared` is the whole length, if the client said.
+    pub(crate) const fn new(upload: Upload, declared: Option<u64>, look: Look, ward: Rc<Ward>) -> Self {
+        Self { upload, declared, look, ward }
     }
 
     /// The whole length, if the client declared it.
@@ -74,10 +68,7 @@ impl Stream {
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if let Some(piece) = self.read.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
-        let polled = Pin::new(&mut self.rest).poll_frame(cx);
+        let polled = self.upload.poll_next(cx);
         // Who is waited for: while nothing comes it is the client; once there is something it is the provider.
         let waiting = if polled.is_pending() { Waiting::Body } else { Waiting::Provider };
         self.ward.now_waits_for(waiting);

@@ -153,3 +153,33 @@ async fn a_client_that_breaks_off_its_upload_ends_it_at_the_provider() {
     assert_eq!(soon(rest(&mut upstream)).await, "");
     assert_eq!(soon(house.usage()).await.outcome, Outcome::ClientGone);
 }
+
+#[tokio::test]
+async fn who_is_refused_while_sending_still_reads_why() {
+    let provider = Played::start().await;
+    let house = House::build(provider.address(), Plan::default());
+    let mut client = house.connect().await;
+    let length = 6 << 20;
+    write(&mut client, house.head("POST", "/unknown", &format!("content-length: {length}\r\n"))).await;
+    // A client that writes everything before it reads anything.
+    soon(client.write_all(&vec![b'x'; length])).await.unwrap();
+    assert!(soon(message(&mut client)).await.0.contains("keyward-error: unknown_operation\r\n"));
+    write(&mut client, house.head("POST", "/unknown", "content-length: 0\r\n")).await;
+    assert!(soon(message(&mut client)).await.0.starts_with("HTTP/1.1 404 "), "the connection lives on");
+}
+
+#[tokio::test]
+async fn trailers_are_passed_to_who_takes_them() {
+    let provider = Played::start().await;
+    let house = House::build(provider.address(), Plan::default());
+    let mut client = house.connect().await;
+    write(&mut client, house.head("GET", "/files/a", "te: trailers\r\n")).await;
+    let mut upstream = provider.accept().await;
+    let (seen, _) = message(&mut upstream).await;
+    assert!(!seen.contains("trailers"), "that was between the client and the gateway: {seen}");
+    write(&mut upstream, "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n")
+        .await;
+    write(&mut upstream, "x-sum: 7\r\ncontent-length: 9\r\n\r\n").await;
+    let all = soon(until(&mut client, "x-sum: 7\r\n\r\n")).await;
+    assert!(all.ends_with("2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n"), "{all:?}");
+}

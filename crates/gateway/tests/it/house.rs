@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) http2: bool,
     pub(crate) allow_private: bool,
     pub(crate) credentials: Vec<&'static str>,
+    /// The API root, if it is not plain HTTP at the provider's address.
+    pub(crate) base_url: Option<String>,
 }
 
 impl Default for Plan {
@@ -53,6 +55,7 @@ impl Default for Plan {
             http2: false,
             allow_private: true,
             credentials: vec![REAL],
+            base_url: None,
         }
     }
 }
@@ -91,7 +94,7 @@ impl House {
                 version: 1,
                 sealed: vault.seal(&place, &PlainKey::new(secret.as_bytes().to_vec())).unwrap(),
                 place,
-                base_url: format!("http://{provider}/v1").into(),
+                base_url: plan.base_url.clone().unwrap_or_else(|| format!("http://{provider}/v1")).into(),
                 allow_private: plan.allow_private,
                 order: u32::from(number),
                 weight: 1,

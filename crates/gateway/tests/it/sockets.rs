@@ -6,11 +6,14 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyward_domain::usage::Outcome;
 use keyward_gateway::TlsFiles;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::CryptoProvider};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use std::{path::Path, sync::Arc};
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 #[tokio::test]
 async fn clients_may_speak_http2_without_tls() {
@@ -76,11 +79,14 @@ fn store(folder: &Path, certificate: &Certificate) {
     std::fs::write(folder.join("key.pem"), &certificate.key).unwrap();
 }
 
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
 async fn tls(house: &House, trusted: &Certificate, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted.cert.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
@@ -120,6 +126,72 @@ async fn tls_is_spoken_in_both_versions_and_certificates_are_read_again() {
     // The files are looked at every few seconds; until then the first certificate is shown.
     soon(async { while tls(&house, &second, b"http/1.1").await.is_err() {} }).await;
     assert!(tls(&house, &first, b"http/1.1").await.is_err());
+}
+
+#[tokio::test]
+async fn clients_without_a_certificate_are_turned_away_where_one_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, authority) = (certificate(), certificate());
+    store(folder.path(), &server);
+    let files = TlsFiles {
+        cert: folder.path().join("cert.pem"),
+        key: folder.path().join("key.pem"),
+        client_ca: Some(folder.path().join("ca.pem")),
+    };
+    std::fs::write(folder.path().join("ca.pem"), &authority.cert).unwrap();
+    let upstream = Played::start().await;
+    let settings = Box::new(move |settings: &mut keyward_gateway::Settings| settings.tls = Some(files));
+    let house = House::build(upstream.address(), Plan { settings, ..Plan::default() });
+    // With TLS 1.3 the client learns of the refusal with its first read.
+    let Ok(mut stream) = tls(&house, &server, b"http/1.1").await else { return };
+    let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(!matches!(soon(stream.read(&mut [0; 16])).await, Ok(1..)), "nothing is answered");
+}
+
+#[tokio::test]
+async fn providers_certificates_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trusted, other) = (certificate(), certificate());
+    store(folder.path(), &trusted);
+    let roots = folder.path().join("cert.pem");
+    for (shown, holds) in [(&trusted, true), (&other, false)] {
+        let upstream = Played::start().await;
+        let trust = roots.clone();
+        let settings = Box::new(move |settings: &mut keyward_gateway::Settings| settings.extra_roots = Some(trust));
+        let base_url = Some(format!("https://localhost:{}/v1", upstream.address().port()));
+        let house = House::build(upstream.address(), Plan { settings, base_url, ..Plan::default() });
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from_pem_slice(shown.cert.as_bytes()).unwrap()],
+                PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).unwrap(),
+            )
+            .unwrap();
+        let serve = async {
+            let stream = upstream.accept().await;
+            let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(stream).await else { return };
+            let mut piece = [0; 4096];
+            while !matches!(stream.read(&mut piece).await, Ok(0) | Err(_)) {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            }
+        };
+        let ask = async {
+            let mut client = house.connect().await;
+            for _ in 0..2 {
+                write(&mut client, house.head("GET", "/files/a", "")).await;
+                let (head, body) = message(&mut client).await;
+                assert_eq!(body == "ok", holds, "{head}");
+                assert_eq!(head.contains("keyward-error: upstream_unreachable\r\n"), !holds, "{head}");
+                if !holds {
+                    break;
+                }
+            }
+            drop(house);
+        };
+        soon(async { tokio::join!(serve, ask) }).await;
+    }
 }
 
 const UPGRADE: &str = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
