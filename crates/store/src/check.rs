@@ -40,7 +40,7 @@ pub struct Column {
 
 /// All statements by the name of the file that holds them.
 fn statements() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let families: [(&'static str, &'static [(&'static str, &'static str)]); 13] = [
+    let families: [(&'static str, &'static [(&'static str, &'static str)]); 14] = [
         ("audit", audit::ALL),
         ("credentials", credentials::ALL),
         ("jobs", jobs::ALL),
@@ -49,6 +49,7 @@ fn statements() -> impl Iterator<Item = (&'static str, &'static str, &'static st
         ("objects", objects::ALL),
         ("projects", projects::ALL),
         ("tokens", tokens::ALL),
+        ("usage::calls", usage::ALL_CALLS),
         ("usage::collect", usage::ALL_COLLECT),
         ("usage::raw", usage::ALL_RAW),
         ("usage::series", usage::ALL_SERIES),

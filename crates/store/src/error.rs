@@ -144,7 +144,9 @@ impl Error {
         match code.as_str() {
             "53100" => Self::DiskFull,
             "XX001" | "XX002" => Self::Corrupt { detail: error.message().to_owned() },
-            code if code.starts_with("08") || code.starts_with("57P") || code == "53300" => {
+            // The lock was not to be had in time, or too many connections are open.
+            "55P03" | "53300" => Self::Unreachable { source: Box::new(sqlx::Error::Database(error)) },
+            code if code.starts_with("08") || code.starts_with("57P") => {
                 Self::Unreachable { source: Box::new(sqlx::Error::Database(error)) }
             }
             _ => Self::Database { source: Box::new(sqlx::Error::Database(error)) },

@@ -57,11 +57,19 @@ const BUSY: Duration = Duration::from_secs(5);
 const ACQUIRE: Duration = Duration::from_secs(30);
 const READERS: u32 = 4;
 const PG_WRITERS: u32 = 4;
+/// One of them listens for changes.
+const PG_READERS: u32 = 6;
 /// Rows that a reading connection may run ahead: fewer hand-overs between its thread and ours.
 const ROWS_AHEAD: usize = 512;
 /// SQLite's page size, in bytes; ours to set, since only new files are made with it.
 const PAGE: u64 = 4096;
+/// The write-ahead log is cut back to this many bytes when it has grown beyond.
 const WAL_LIMIT: &str = "67108864";
+/// Pages in the write-ahead log before they are moved into the database: with more, pages that change with every batch
+/// are moved less often.
+const WAL_PAGES: &str = "4000";
+/// Page cache of each connection; negative means KiB.
+const CACHE_KIB: &str = "-8000";
 
 /// Opens a SQLite file: the writer, then the readers.
 pub(crate) async fn open_file(path: &Path, limits: Limits) -> Result<(Pool, Pool), Error> {
@@ -75,6 +83,8 @@ pub(crate) async fn open_file(path: &Path, limits: Limits) -> Result<(Pool, Pool
         .foreign_keys(true)
         .busy_timeout(BUSY)
         .pragma("journal_size_limit", WAL_LIMIT)
+        .pragma("wal_autocheckpoint", WAL_PAGES)
+        .pragma("cache_size", CACHE_KIB)
         .statement_cache_capacity(256)
         .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging();
@@ -130,7 +140,9 @@ pub(crate) async fn open_postgres(url: &str) -> Result<(Pool, Pool), Error> {
         .statement_cache_capacity(256)
         .disable_statement_logging();
     let pool = |connections| PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
-    let writer = pool(PG_WRITERS).connect_with(options.clone()).await;
+    // A node that hangs in the middle of a write must not hold up the others for ever.
+    let patient = options.clone().options([("lock_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
+    let writer = pool(PG_WRITERS).connect_with(patient).await;
     let writer = writer.map_err(|error| Error::sort(error, "the database"))?;
-    Ok((Pool::Pg(pool(READERS).connect_lazy_with(options)), Pool::Pg(writer)))
+    Ok((Pool::Pg(pool(PG_READERS).connect_lazy_with(options)), Pool::Pg(writer)))
 }

@@ -1,6 +1,7 @@
 //! Usage: events come in through `collect`, exactly once; raw rows go to one table per UTC day; rollups by hour and day
 //! answer every question but "show me the single calls".
 
+mod calls;
 mod collect;
 mod day;
 mod query;
@@ -8,6 +9,7 @@ mod raw;
 mod rollup;
 mod series;
 
+pub(crate) use calls::ALL as ALL_CALLS;
 pub(crate) use collect::ALL as ALL_COLLECT;
 pub(crate) use day::Day;
 pub(crate) use query::statement;
@@ -17,6 +19,8 @@ pub(crate) use series::{ALL as ALL_SERIES, Learned, SeriesCache};
 pub use collect::{Batch, Collected, Position};
 pub use query::{Group, GroupBy, UsageFilter, UsageLine, UsageQuery};
 pub use rollup::Totals;
+
+use std::fmt::Write as _;
 
 /// An hour in milliseconds.
 pub const HOUR: i64 = 3_600_000;
@@ -50,16 +54,16 @@ pub(crate) fn question_marks(rows: usize, columns: usize) -> String {
 /// `($1, $2), ($3, $4)`: for PostgreSQL.
 pub(crate) fn numbered(rows: usize, columns: usize) -> String {
     let mut text = String::with_capacity(rows * columns * 6);
-    for row in 0..rows {
-        text.push_str(if row == 0 { "($" } else { ",($" });
-        for column in 0..columns {
-            if column > 0 {
-                text.push_str(",$");
-            }
-            text.push_str(&(row * columns + column + 1).to_string());
-        }
-        text.push(')');
+    for number in 0..rows * columns {
+        let before = match (number, number % columns) {
+            (0, _) => "($",
+            (_, 0) => "),($",
+            _ => ",$",
+        };
+        text.push_str(before);
+        let _ = write!(text, "{}", number + 1);
     }
+    text.push(')');
     text
 }
 

@@ -18,7 +18,7 @@ use keyward_domain::{
     usage::{OwnedObject, UsageEvent},
 };
 use sqlx::{Arguments as _, AssertSqlSafe};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 statements! {
@@ -62,8 +62,6 @@ pub struct Collected {
 
 /// Events of one day with their series.
 type Days<'a> = BTreeMap<Day, Vec<(&'a UsageEvent, i64)>>;
-
-const ROLLUP_ROWS: usize = 16;
 
 impl Store {
     /// Stores a batch, in one transaction. An event whose id is stored already changes nothing, in the raw rows and
@@ -161,13 +159,19 @@ impl Store {
 
 /// Everything but the raw rows: totals, times of last use, objects and positions.
 async fn store_rest(open: &mut Open, batch: &Batch, days: &Days<'_>) -> Result<(), sqlx::Error> {
-    let mut hours = Rollup::new();
-    let mut used = BTreeMap::new();
+    let mut hours = Rollup::default();
+    let mut dimensions = HashMap::new();
     for (event, series) in days.values().flatten() {
         let at = within(event.at);
-        hours.add(at - at % HOUR, *series, &Totals::of(event));
-        later(&mut used, event.key.uuid(), at);
-        later(&mut used, event.credential.uuid(), at);
+        hours.add(at - at % HOUR, *series, &Totals::of(event), at);
+        dimensions.entry(*series).or_insert((event.key, event.credential));
+    }
+    let mut used = BTreeMap::new();
+    for (series, at) in hours.last() {
+        if let Some((key, credential)) = dimensions.get(&series) {
+            later(&mut used, key.uuid(), at);
+            later(&mut used, credential.uuid(), at);
+        }
     }
     let daily = hours.widened(DAY);
     upsert_totals(open, "usage_hourly", hours).await?;
@@ -207,22 +211,22 @@ fn later(used: &mut BTreeMap<Uuid, Millis>, subject: Uuid, at: Millis) {
 async fn upsert_totals(open: &mut Open, table: &'static str, rollup: Rollup) -> Result<(), sqlx::Error> {
     let rows = rollup.rows();
     let columns = rollup::CELLS + 2;
-    for chunk in super::chunks(&rows, ROLLUP_ROWS) {
+    for chunk in super::chunks(&rows, super::ROWS) {
         macro_rules! upsert {
-            ($tx:expr, $arguments:ty, $values:expr) => {{
+            ($tx:expr, $arguments:ty, $values:expr, $least:literal) => {{
                 let mut arguments = <$arguments>::default();
                 for (bucket, series, totals) in chunk {
                     for cell in [*bucket, *series].into_iter().chain(totals.cells()) {
                         arguments.add(cell).map_err(sqlx::Error::Encode)?;
                     }
                 }
-                let sql = AssertSqlSafe(rollup::upsert(table, &$values(chunk.len(), columns)));
+                let sql = AssertSqlSafe(rollup::upsert(table, $least, &$values(chunk.len(), columns)));
                 sqlx::query_with(sql, arguments).execute(&mut **$tx).await?;
             }};
         }
         match open {
-            Open::Lite(tx) => upsert!(tx, sqlx::sqlite::SqliteArguments, super::question_marks),
-            Open::Pg(tx) => upsert!(tx, sqlx::postgres::PgArguments, super::numbered),
+            Open::Lite(tx) => upsert!(tx, sqlx::sqlite::SqliteArguments, super::question_marks, "min"),
+            Open::Pg(tx) => upsert!(tx, sqlx::postgres::PgArguments, super::numbered, "least"),
         }
     }
     Ok(())

@@ -9,13 +9,12 @@ use crate::{
     sql::{clean, stored},
 };
 use keyward_domain::{
-    CredentialId, KeyId, Millis, Money, ProjectId, RequestId,
+    Millis, Money, RequestId,
     usage::{Buckets, CostBasis, Outcome, Units, Usage, UsageEvent},
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{Arguments as _, AssertSqlSafe, Row as _};
+use sqlx::{Arguments as _, AssertSqlSafe};
 use std::collections::HashSet;
-use uuid::Uuid;
 
 statements! {
     NOTE_DAY = "insert into usage_days (day) values ($1) on conflict (day) do nothing";
@@ -54,6 +53,9 @@ pub(crate) const COLUMNS: &[(&str, Kind)] = &[
     ("extra", Kind::Text),
 ];
 
+/// The id is the only index, and ids grow with time, so that rows are appended. Another index would cost more than the
+/// rows themselves: with a thousand keys, each batch would touch a thousand of its pages.
+///
 /// Basis and outcome are numbers in the order of [`BASES`] and [`OUTCOMES`]; `answered` is the model that answered,
 /// empty when it is the one asked for; `extra` is JSON.
 const BODY: &str = "at bigint not null, series bigint not null,
@@ -64,28 +66,28 @@ const BODY: &str = "at bigint not null, series bigint not null,
     upstream_id text not null, answered text, tier text, extra text";
 
 /// INVARIANT: the order is stored; add at the end only.
-const BASES: [CostBasis; 5] =
+pub(super) const BASES: [CostBasis; 5] =
     [CostBasis::Priced, CostBasis::Provider, CostBasis::Estimated, CostBasis::Free, CostBasis::Unpriced];
 /// INVARIANT: the order is stored; add at the end only.
-const OUTCOMES: [Outcome; 5] =
+pub(super) const OUTCOMES: [Outcome; 5] =
     [Outcome::Completed, Outcome::ProviderError, Outcome::ClientGone, Outcome::UpstreamLost, Outcome::Cut];
 
 /// What few calls have. Left out when it is nothing.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct Extra {
+pub(super) struct Extra {
     #[serde(skip_serializing_if = "is_zero")]
-    audio_input: u64,
+    pub(super) audio_input: u64,
     #[serde(skip_serializing_if = "is_zero")]
-    audio_output: u64,
+    pub(super) audio_output: u64,
     #[serde(skip_serializing_if = "is_zero")]
-    image_input: u64,
+    pub(super) image_input: u64,
     #[serde(skip_serializing_if = "is_zero")]
-    image_output: u64,
+    pub(super) image_output: u64,
     #[serde(skip_serializing_if = "is_no_units")]
-    units: Units,
+    pub(super) units: Units,
     #[serde(skip_serializing_if = "Option::is_none")]
-    provider_cost: Option<Money>,
+    pub(super) provider_cost: Option<Money>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -119,7 +121,6 @@ pub(crate) async fn ensure(store: &Store, open: &mut Open, day: Day, learned: &m
     }
     let table = day.table();
     // INVARIANT: only the eight digits of the day vary.
-    let index = format!("create index if not exists {table}_series on {table} (series, id)");
     let done: Result<(), sqlx::Error> = match open {
         Open::Lite(tx) => {
             let make =
@@ -127,7 +128,6 @@ pub(crate) async fn ensure(store: &Store, open: &mut Open, day: Day, learned: &m
             async {
                 sqlx::query(NOTE_DAY).bind(day.begins()).execute(&mut **tx).await?;
                 sqlx::query(AssertSqlSafe(make)).execute(&mut **tx).await?;
-                sqlx::query(AssertSqlSafe(index)).execute(&mut **tx).await?;
                 Ok(())
             }
             .await
@@ -138,7 +138,6 @@ pub(crate) async fn ensure(store: &Store, open: &mut Open, day: Day, learned: &m
                 sqlx::query(LOCK_TABLES).execute(&mut **tx).await?;
                 sqlx::query(NOTE_DAY).bind(day.begins()).execute(&mut **tx).await?;
                 sqlx::query(AssertSqlSafe(make)).execute(&mut **tx).await?;
-                sqlx::query(AssertSqlSafe(index)).execute(&mut **tx).await?;
                 Ok(())
             }
             .await
@@ -243,7 +242,7 @@ fn texts(day: Day) -> (String, &'static str) {
     (head, " on conflict (id) do nothing")
 }
 
-fn names(prefix: &str) -> Vec<String> {
+pub(super) fn names(prefix: &str) -> Vec<String> {
     COLUMNS.iter().map(|(name, _)| format!("{prefix}{name}")).collect()
 }
 
@@ -251,81 +250,8 @@ fn place<T: PartialEq>(list: &[T], value: &T) -> i64 {
     list.iter().zip(0..).find(|(one, _)| *one == value).map_or(-1, |(_, index)| index)
 }
 
-fn at_place<T: Copy>(list: &[T], index: i64) -> Option<T> {
-    usize::try_from(index).ok().and_then(|index| list.get(index)).copied()
-}
-
-struct RawRow {
-    event: UsageEvent,
-}
-
-macro_rules! raw_from_row {
-    ($row:ty) => {
-        impl sqlx::FromRow<'_, $row> for RawRow {
-            fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
-                let unknown = |field: &'static str| sqlx::Error::Decode(format!("unknown form of {field}").into());
-                let tokens =
-                    |index: usize| row.try_get::<i64, _>(index).map(|tokens| u64::try_from(tokens).unwrap_or(0));
-                let text = |index: usize| row.try_get::<String, _>(index).map(String::into_boxed_str);
-                let maybe =
-                    |index: usize| row.try_get::<Option<String>, _>(index).map(|text| text.map(String::into_boxed_str));
-                let extra: Extra = match row.try_get::<Option<&str>, _>(22)? {
-                    None => Extra::default(),
-                    Some(json) => serde_json::from_str(json).map_err(|_| unknown("extra"))?,
-                };
-                let model = text(27)?;
-                let answered = maybe(20)?.map(|answered| if answered.is_empty() { model.clone() } else { answered });
-                let buckets = Buckets {
-                    input: tokens(3)?,
-                    cache_read: tokens(4)?,
-                    cache_write: tokens(5)?,
-                    cache_write_long: tokens(6)?,
-                    output: tokens(7)?,
-                    reasoning: tokens(8)?,
-                    audio_input: extra.audio_input,
-                    audio_output: extra.audio_output,
-                    image_input: extra.image_input,
-                    image_output: extra.image_output,
-                };
-                let event = UsageEvent {
-                    id: RequestId::from_uuid(row.try_get(0)?),
-                    at: row.try_get(1)?,
-                    cost: Money::from_nano(row.try_get(9)?),
-                    basis: at_place(&BASES, row.try_get(10)?).ok_or_else(|| unknown("basis"))?,
-                    price_version: text(11)?,
-                    status: u16::try_from(row.try_get::<i64, _>(12)?).map_err(|_| unknown("status"))?,
-                    outcome: at_place(&OUTCOMES, row.try_get(13)?).ok_or_else(|| unknown("outcome"))?,
-                    first_byte_us: tokens(14)?,
-                    total_us: tokens(15)?,
-                    client: row.try_get::<&str, _>(16)?.parse().map_err(|_| unknown("client"))?,
-                    user_agent: text(17)?,
-                    secret_slot: u8::try_from(row.try_get::<i64, _>(18)?).map_err(|_| unknown("secret_slot"))?,
-                    upstream_id: text(19)?,
-                    usage: Usage {
-                        buckets,
-                        units: extra.units,
-                        provider_cost: extra.provider_cost,
-                        tier: maybe(21)?,
-                        model: answered,
-                    },
-                    project: ProjectId::from_uuid(row.try_get(23)?),
-                    environment: row.try_get::<&str, _>(24)?.parse().map_err(|_| unknown("environment"))?,
-                    key: KeyId::from_uuid(row.try_get(25)?),
-                    provider: text(26)?,
-                    model,
-                    operation: text(28)?,
-                    credential: CredentialId::from_uuid(row.try_get(29)?),
-                };
-                Ok(Self { event })
-            }
-        }
-    };
-}
-raw_from_row!(sqlx::sqlite::SqliteRow);
-raw_from_row!(sqlx::postgres::PgRow);
-
 row! {
-    struct DayRow { day: Millis, }
+    pub(super) struct DayRow { pub(super) day: Millis, }
 }
 
 impl Store {
@@ -336,43 +262,6 @@ impl Store {
     pub async fn usage_days(&self) -> Result<Vec<Millis>, Error> {
         let days = read!(self, fetch_all, DayRow, "the usage days", DAYS)?;
         Ok(days.into_iter().map(|row| row.day).collect())
-    }
-
-    /// Single calls of a key, newest first, before a given one. Reads raw rows: for people, never for a call's path.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn calls_of_key(
-        &self,
-        key: KeyId,
-        before: Option<RequestId>,
-        limit: u32,
-    ) -> Result<Vec<UsageEvent>, Error> {
-        let mut calls = Vec::new();
-        let before = before.map_or(Uuid::max(), RequestId::uuid);
-        for day in self.usage_days().await? {
-            let wanted = i64::from(limit) - i64::try_from(calls.len()).unwrap_or(i64::MAX);
-            if wanted <= 0 {
-                break;
-            }
-            let rows = self.calls_on(Day::of(day), key, before, wanted).await?;
-            calls.extend(rows.into_iter().map(|row| row.event));
-        }
-        Ok(calls)
-    }
-
-    async fn calls_on(&self, day: Day, key: KeyId, before: Uuid, limit: i64) -> Result<Vec<RawRow>, Error> {
-        // INVARIANT: only the eight digits of the day vary.
-        let sql = format!(
-            "select {}, s.project_id, s.environment, s.key_id, s.provider, s.model, s.operation, s.credential_id
-             from {} r join usage_series s on s.id = r.series
-             where s.key_id = $1 and r.id < $2 order by r.id desc limit $3",
-            names("r.").join(", "),
-            day.table()
-        );
-        let rows = on!(self.readers(), pool => sqlx::query_as::<_, RawRow>(AssertSqlSafe(sql))
-            .bind(key.uuid()).bind(before).bind(limit).fetch_all(pool).await);
-        rows.map_err(|error| self.failed(error, "the calls of a key"))
     }
 
     pub(crate) fn cache(&self) -> std::sync::MutexGuard<'_, super::SeriesCache> {

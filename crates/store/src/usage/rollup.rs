@@ -2,7 +2,7 @@
 
 use crate::sql::stored;
 use keyward_domain::{
-    Money,
+    Millis, Money,
     usage::{CostBasis, Outcome, UsageEvent},
 };
 use std::{collections::HashMap, fmt::Write as _};
@@ -149,46 +149,48 @@ impl Totals {
     }
 }
 
-/// Totals by bucket (the moment an hour or a day begins) and series.
-pub(crate) struct Rollup(HashMap<(i64, i64), Totals>);
+/// Totals by bucket (the moment an hour or a day begins) and series, with the last call's time.
+#[derive(Default)]
+pub(crate) struct Rollup(HashMap<(i64, i64), (Totals, Millis)>);
 
 impl Rollup {
-    pub(crate) fn new() -> Self {
-        Self(HashMap::new())
-    }
-
-    pub(crate) fn add(&mut self, bucket: i64, series: i64, totals: &Totals) {
-        self.0.entry((bucket, series)).or_default().add(totals);
+    pub(crate) fn add(&mut self, bucket: i64, series: i64, totals: &Totals, at: Millis) {
+        let (sum, last) = self.0.entry((bucket, series)).or_insert_with(|| (Totals::default(), at));
+        sum.add(totals);
+        *last = at.max(*last);
     }
 
     /// The same totals in wider buckets.
     pub(crate) fn widened(&self, width: i64) -> Self {
-        let mut wide = Self::new();
-        for ((bucket, series), totals) in &self.0 {
-            wide.add(bucket - bucket.rem_euclid(width), *series, totals);
+        let mut wide = Self::default();
+        for ((bucket, series), (totals, last)) in &self.0 {
+            wide.add(bucket - bucket.rem_euclid(width), *series, totals, *last);
         }
         wide
     }
 
+    /// The last call's time by series.
+    pub(crate) fn last(&self) -> impl Iterator<Item = (i64, Millis)> {
+        self.0.iter().map(|((_, series), (_, last))| (*series, *last))
+    }
+
     /// The rows in a fixed order, so that nodes that write at once wait for each other instead of blocking each other.
     pub(crate) fn rows(self) -> Vec<(i64, i64, Totals)> {
-        let mut rows: Vec<_> = self.0.into_iter().map(|((bucket, series), totals)| (bucket, series, totals)).collect();
+        let mut rows: Vec<_> =
+            self.0.into_iter().map(|((bucket, series), (totals, _))| (bucket, series, totals)).collect();
         rows.sort_unstable_by_key(|(bucket, series, _)| (*bucket, *series));
         rows
     }
 }
 
-/// The statement that adds rows to a rollup table: everything but the values comes from constants.
-pub(crate) fn upsert(table: &'static str, values: &str) -> String {
+/// The statement that adds rows to a rollup table: everything comes from constants. `least` is what the database calls
+/// the function that answers the smaller of two numbers.
+pub(crate) fn upsert(table: &'static str, least: &'static str, values: &str) -> String {
     let mut sql = format!("insert into {table} (bucket, series, {}) values {values}", COLUMNS.join(", "));
     sql.push_str(" on conflict (bucket, series) do update set ");
     for (index, column) in COLUMNS.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
-        let _ = write!(
-            sql,
-            "{comma}{column} = case when {table}.{column} > {CEILING} - excluded.{column} then {CEILING} \
-             else {table}.{column} + excluded.{column} end"
-        );
+        let _ = write!(sql, "{comma}{column} = {least}({table}.{column} + excluded.{column}, {CEILING})");
     }
     sql
 }

@@ -13,8 +13,8 @@ pub(crate) async fn versions_and_health(bed: Bed) {
     assert_eq!(store.credentials(Some(rows::project_id(0))).await.unwrap().len(), 2);
     assert_eq!(store.credentials(Some(rows::project_id(1))).await.unwrap(), []);
     assert_eq!(store.credential(first.id).await.unwrap(), Some(first.clone()));
-    assert_eq!(store.credentials_by_name("credential 2").await.unwrap(), [second.clone()]);
-    assert_eq!(store.credentials_by_fingerprint(&second.fingerprint).await.unwrap(), [second.clone()]);
+    assert_eq!(store.credentials_by_name("credential 2").await.unwrap(), std::slice::from_ref(&second));
+    assert_eq!(store.credentials_by_fingerprint(&second.fingerprint).await.unwrap(), std::slice::from_ref(&second));
 
     let mut changed = first.clone();
     changed.version = 2;

@@ -1,5 +1,13 @@
 //! The whole suite of the store, on both databases. Each story gets an empty database of its own.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test stops at the first thing that is wrong"
+)]
+
 mod backup;
 mod bed;
 mod control;
