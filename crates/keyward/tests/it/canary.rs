@@ -45,18 +45,26 @@ fn command(world: &World, heard: &mut Heard, arguments: &[&str], input: &[u8]) {
 fn use_it(world: &World, heard: &mut Heard, service: Service, secret: &str, key: &str) {
     let emulator = world.emulator(service);
     let echoing = vec![("x-debug-authorization".to_owned(), format!("Bearer {secret}"))];
+    let id = world.credential_state(service.id())["id"].as_str().expect("an id").to_owned();
     for state in State::ALL {
         for stream in [false, true] {
+            // A credential that was taken out in the round before is brought back by a check.
+            emulator.set_state(secret, State::Live);
+            let verified = world.server.api("POST", &format!("/api/v1/credentials/{id}/verify"), None);
+            heard.answer("verify", &verified);
             emulator.set_state(secret, state);
             emulator.script(secret, Script { echo: Echo::Whole, headers: echoing.clone(), ..Script::default() });
+            let before = emulator.count();
             let answer = world.send(&world.call(service, stream, key));
-            heard.answer(&format!("{} {} stream={stream}", service.id(), state.name()), &answer);
-            // A credential that was taken out is brought back for the next round.
-            let _told = world.server.run(&["credential", "enable", service.id()]);
-            let _told = world.server.run(&["credential", "verify", service.id()]);
+            let place = format!("{} {} stream={stream}", service.id(), state.name());
+            assert!(emulator.count() > before, "{place}: the call did not reach the provider: {}", answer.text());
+            heard.answer(&place, &answer);
+            let verified = world.server.api("POST", &format!("/api/v1/credentials/{id}/verify"), None);
+            heard.answer("verify", &verified);
         }
     }
     emulator.set_state(secret, State::Live);
+    let _told = world.server.api("POST", &format!("/api/v1/credentials/{id}/verify"), None);
     for fault in [Fault::CloseBeforeAnswer, Fault::CloseAt(1), Fault::ErrorAt(1), Fault::NoMoneyAt(1)] {
         emulator.script(secret, Script::default().failing(fault));
         let mut answer = world.open(&world.call(service, true, key));
@@ -162,6 +170,7 @@ fn a_real_key_is_in_the_providers_header_and_nowhere_else() {
         virtual_keys.push(key);
     }
     wrong_requests(&world, &mut heard, &marked[0]);
+    assert!(world.server.log().contains("\"TRACE\""), "the server logs all that it can");
 
     // Rotation of the real key, of the virtual key, of the vault; disabling, revoking.
     let newer = world.emulator(Service::OpenAi).key(State::Live);

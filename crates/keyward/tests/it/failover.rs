@@ -1,8 +1,12 @@
 //! Several credentials: one that is dead or without money is taken out by what the error means, never by its status
 //! alone, and the next one serves the same call.
 
-use crate::world::{World, assert_answered, eventually};
-use keyward_testkit::{Script, Service, State, emulator::Recorded};
+use crate::world::{PROJECT, World, assert_answered, eventually};
+use keyward_testkit::{
+    Script, Service, State,
+    emulator::{Fault, Recorded},
+    wire::Request,
+};
 use serde_json::json;
 
 /// The real key a request carried upstream.
@@ -152,5 +156,49 @@ fn every_probe_tells_what_is_wrong_and_what_to_do() {
                 assert!(told["remedy"].as_str().is_some_and(|remedy| remedy.len() > 10), "{told}");
             }
         }
+    }
+}
+
+#[test]
+fn an_empty_purse_within_a_stream_is_remembered() {
+    let world = World::with(&[Service::OpenAi]);
+    let emulator = world.emulator(Service::OpenAi);
+    let broke = world.credential(Service::OpenAi, "first", Script::default().failing(Fault::NoMoneyAt(0)));
+    let good = emulator.key_with(Script::default());
+    add_second(&world, PROJECT, Service::OpenAi, &world.base_url(Service::OpenAi), &good);
+    let key = world.key("web", json!({"providers": ["openai"]}));
+    let body = json!({"model": "gpt-5.4", "input": "Hi", "stream": true});
+    let call = Request::post("/openai/v1/responses", &body).bearer(&key);
+    // HTTP 200 was already said: this one call fails as the provider says it.
+    let first = world.send(&call);
+    assert_eq!(first.status, 200);
+    assert!(first.text().contains("insufficient_quota"), "{}", first.text());
+    assert_eq!(carried(&emulator.last()), broke);
+    // The next one goes to the other credential.
+    let second = eventually("the credential to be out", || {
+        let answer = world.send(&call);
+        answer.text().contains("response.completed").then_some(answer)
+    });
+    assert_eq!(second.status, 200);
+    assert_eq!(carried(&emulator.last()), good);
+    eventually("the credential to be called without money", || {
+        world.credential_state("first")["health"].to_string().contains("no_money").then_some(())
+    });
+}
+
+#[test]
+fn refusals_that_pass_by_themselves_keep_the_credential() {
+    // OpenRouter answers 402 both for an empty purse and for a moment's shortage; 401 at Mistral can mean a plan.
+    let budget = json!({"error": {"code": 402, "message": "In-flight budget exhausted",
+                                  "metadata": {"error_type": "in_flight_budget_exhausted"}}});
+    let rows = [(Service::OpenRouter, 402, budget)];
+    for (service, status, body) in rows {
+        let (world, key) = World::simple(service, Script::raw(status, "application/json", body.to_string()));
+        let call = world.call(service, false, &key);
+        for _ in 0..2 {
+            let answer = world.send(&call);
+            assert_eq!((answer.status, answer.header("keyward-error")), (status, None), "{}", answer.text());
+        }
+        assert_eq!(world.emulator(service).count(), 2, "{service:?}: the credential was taken out");
     }
 }

@@ -69,7 +69,8 @@ fn the_set_up_link_works_once_and_its_token_stays_in_the_fragment() {
 fn no_credential_is_taken_before_there_is_a_way_back_in() {
     let server = Keyward::start(BINARY);
     let _told = server.tell(&["project", "create", "shop"]);
-    let body = json!({"project": "shop", "provider": "openai", "name": "main", "secret": keyward_testkit::Service::OpenAi.new_key()});
+    let body = json!({"project": "shop", "provider": "openai", "name": "main",
+    "secret": keyward_testkit::Service::OpenAi.new_key()});
     let early = server.api("POST", "/api/v1/credentials", Some(&body));
     assert_eq!((early.status, early.json()["code"].as_str()), (409, Some("recovery_missing")), "{}", early.text());
     server.prepare_recovery();

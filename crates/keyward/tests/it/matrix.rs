@@ -73,18 +73,37 @@ fn request(provider: &Provider, operation: &Operation) -> Request {
 fn message(dialect: Dialect, answer: &Response) -> Option<String> {
     let body: Value = serde_json::from_slice(&answer.body).ok()?;
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let number = |pointer: &str| body.pointer(pointer).and_then(Value::as_u64);
     match dialect {
-        Dialect::Openai => text("/error/type").and(body.pointer("/error/code").map(|_| ())).and(text("/error/message")),
+        Dialect::Openai => {
+            text("/error/type")?;
+            body.pointer("/error/code")?;
+            text("/error/message")
+        }
         Dialect::Anthropic => {
-            text("/type").filter(|kind| kind == "error").and(text("/error/type")).and(text("/error/message"))
+            text("/type").filter(|kind| kind == "error")?;
+            text("/error/type")?;
+            text("/error/message")
         }
         Dialect::Gemini => {
-            body.pointer("/error/code").and_then(Value::as_u64).and(text("/error/status")).and(text("/error/message"))
+            number("/error/code")?;
+            text("/error/status")?;
+            text("/error/message")
         }
-        Dialect::Bedrock => answer.header("x-amzn-errortype").and(text("/message").or_else(|| text("/Message"))),
+        Dialect::Bedrock => {
+            answer.header("x-amzn-errortype")?;
+            text("/message").or_else(|| text("/Message"))
+        }
         Dialect::Cohere => text("/message"),
-        Dialect::Elevenlabs => text("/detail/status").and(text("/detail/message")),
-        Dialect::Replicate => text("/title").and(body.pointer("/status").and_then(Value::as_u64)).and(text("/detail")),
+        Dialect::Elevenlabs => {
+            text("/detail/status")?;
+            text("/detail/message")
+        }
+        Dialect::Replicate => {
+            text("/title")?;
+            number("/status")?;
+            text("/detail")
+        }
         Dialect::Plain => text("/error"),
     }
 }
