@@ -162,7 +162,6 @@ impl Control {
     }
 
     /// The admin listener's routes.
-    #[must_use]
     pub fn router(&self) -> Router {
         router::router(self)
     }

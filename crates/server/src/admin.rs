@@ -122,3 +122,121 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Tls;
+    use axum::routing::get;
+    use http_body_util::Empty;
+    use hyper::client::conn::http1;
+    use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+    use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+    use std::{path::Path, sync::Arc};
+    use tokio_rustls::TlsConnector;
+
+    /// A self-signed certificate in files.
+    fn certificate(folder: &Path, name: &str) -> Tls {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
+        let files = Tls { cert: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
+        std::fs::write(&files.cert, made.cert.pem()).expect("written");
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).expect("written");
+        files
+    }
+
+    fn client(trusts: &Tls, shows: Option<&Tls>) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&trusts.cert).expect("readable")).expect("a root");
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots);
+        let config = match shows {
+            None => builder.with_no_client_auth(),
+            Some(files) => {
+                let chain = vec![CertificateDer::from_pem_file(&files.cert).expect("readable")];
+                let key = PrivateKeyDer::from_pem_file(&files.key).expect("readable");
+                builder.with_client_auth_cert(chain, key).expect("a pair")
+            }
+        };
+        TlsConnector::from(Arc::new(config))
+    }
+
+    /// The status and the HSTS header of one call; none when the connection is refused.
+    async fn call(address: SocketAddr, connector: &TlsConnector) -> Option<(u16, Option<HeaderValue>)> {
+        let stream = TcpStream::connect(address).await.ok()?;
+        let name = ServerName::try_from("admin.test").expect("a name");
+        let stream = connector.connect(name, stream).await.ok()?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        let request = Request::get("/").header(header::HOST, "admin.test").body(Empty::<bytes::Bytes>::new()).ok()?;
+        let response = sender.send_request(request).await.ok()?;
+        Some((response.status().as_u16(), response.headers().get(header::STRICT_TRANSPORT_SECURITY).cloned()))
+    }
+
+    #[tokio::test]
+    async fn tls_has_hsts_and_client_certificates_are_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (server, person, stranger) = (
+            certificate(folder.path(), "admin.test"),
+            certificate(folder.path(), "person.test"),
+            certificate(folder.path(), "stranger.test"),
+        );
+        let router = Router::new().route("/", get(|| async { "here" }));
+        for (client_ca, shows, answered) in [
+            (None, None, true),
+            (Some(&person), None, false),
+            (Some(&person), Some(&stranger), false),
+            (Some(&person), Some(&person), true),
+        ] {
+            let certificates =
+                Certificates::read(&server, client_ca.map(|files: &Tls| files.cert.as_path())).expect("readable");
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let (stop, stopping) = watch::channel(false);
+            let grace = Duration::from_secs(5);
+            let serving = tokio::spawn(serve(listener, router.clone(), Some(certificates), stopping, grace));
+            let answer = call(address, &client(&server, shows)).await;
+            assert_eq!(answer.is_some(), answered, "with a client authority: {}", client_ca.is_some());
+            if let Some((status, hsts)) = answer {
+                assert_eq!((status, hsts), (200, Some(HSTS)));
+            }
+            stop.send_replace(true);
+            serving.await.expect("ended").expect("well");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_lets_a_call_end() {
+        let (entered, mut inside) = tokio::sync::mpsc::channel::<()>(1);
+        let (go, gone) = watch::channel(false);
+        let router = Router::new().route(
+            "/",
+            get(move || {
+                let (entered, mut gone) = (entered.clone(), gone.clone());
+                async move {
+                    entered.send(()).await.expect("somebody waits");
+                    gone.wait_for(|gone| *gone).await.expect("somebody says go");
+                    "done"
+                }
+            }),
+        );
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (stop, stopping) = watch::channel(false);
+        let serving = tokio::spawn(serve(listener, router, None, stopping, Duration::from_secs(30)));
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+        tokio::spawn(connection);
+        let request =
+            Request::get("/").header(header::HOST, "x").body(Empty::<bytes::Bytes>::new()).expect("a request");
+        let call = tokio::spawn(sender.send_request(request));
+        inside.recv().await.expect("the call is inside");
+        stop.send_replace(true);
+        go.send_replace(true);
+        let response = call.await.expect("ended").expect("answered");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers().get(header::STRICT_TRANSPORT_SECURITY), None, "not without TLS");
+        serving.await.expect("ended").expect("well");
+    }
+}

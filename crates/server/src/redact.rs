@@ -71,7 +71,7 @@ impl Lines {
 
     /// One line, masked.
     pub(crate) fn mask<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
-        match self.redactor.get().or(self.early.as_ref().as_ref()) {
+        match self.redactor.get().or_else(|| self.early.as_ref().as_ref()) {
             Some(redactor) => redactor.mask(line),
             None => Cow::Borrowed(b"(a log line was withheld: the redactor could not be built)\n"),
         }
@@ -109,6 +109,25 @@ mod tests {
                 assert_eq!(masked(&format!("key={text} end")), "key=[masked] end");
             }
         }
+    }
+
+    #[test]
+    fn every_providers_telling_key_is_masked() {
+        let catalogue = keyward_catalogue::Catalogue::embedded().expect("a catalogue");
+        let lines = Lines::new();
+        lines.know(Redactor::new(catalogue.providers().iter().map(AsRef::as_ref)).expect("compiles"));
+        let mut seen = 0;
+        for shape in catalogue.providers().iter().flat_map(|provider| &provider.keys) {
+            if shape.prefixes.is_empty() {
+                continue;
+            }
+            let key = (0..50).find_map(|seed| keyward_catalogue::sample::text(&shape.pattern, seed)).expect("a sample");
+            let line = format!("upstream said: invalid key {key}.");
+            let masked = String::from_utf8(lines.mask(line.as_bytes()).into_owned()).expect("text");
+            assert!(!masked.contains(&key), "{} {}", shape.name, shape.pattern);
+            seen += 1;
+        }
+        assert!(seen > 10, "only {seen} shapes");
     }
 
     #[test]

@@ -307,28 +307,4 @@ impl Running {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_reachable_ones() {
-        for (address, secure, url) in [
-            ("127.0.0.1:8700", false, "http://127.0.0.1:8700"),
-            ("0.0.0.0:1", true, "https://127.0.0.1:1"),
-            ("[::]:1", false, "http://[::1]:1"),
-        ] {
-            assert_eq!(reachable(address.parse().expect("an address"), secure), url);
-        }
-    }
-
-    #[test]
-    fn chosen_tokens_are_long_enough_and_ours_are_whole() {
-        let read = |text: &str| bootstrap(&Zeroizing::new(text.to_owned()));
-        assert!(!read("a-token-for-automation").expect("long enough").has_our_shape);
-        let made = clock::new_api_token().expect("random");
-        assert!(read(&made.text).expect("whole").has_our_shape);
-        for text in ["short", "with spaces in it, long", "kwt_damaged-and-long-enough"] {
-            assert!(read(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

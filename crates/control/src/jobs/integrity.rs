@@ -73,7 +73,7 @@ pub(crate) async fn sweep(control: &Control) -> Result<u64, Error> {
     store
         .each_key(None, |row| {
             if !integrity::holds(&vault, &row) {
-                keys.push(row)
+                keys.push(row);
             }
         })
         .await?;

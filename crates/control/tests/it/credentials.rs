@@ -138,7 +138,7 @@ async fn routes_follow_order_environment_status_and_version() {
     assert_eq!(route("production"), [main.clone(), spare.clone()]);
     assert_eq!(route("staging"), [staging, main.clone(), spare.clone()]);
     app.post("/credentials/main/disable", Value::Null).await;
-    assert_eq!(route("production"), [spare.clone()]);
+    assert_eq!(route("production"), [spare.as_str()]);
     app.post("/credentials/main/enable", Value::Null).await;
     assert_eq!(route("production"), [main.clone(), spare.clone()]);
     let before = app.get("/credentials/main").await;

@@ -35,7 +35,8 @@ fn the_command_line_wins_over_the_file() {
 
 #[test]
 fn what_cannot_be_is_refused_by_name() {
-    let cases: [(&str, fn(&mut ServeArgs), &str); 9] = [
+    type Case = (&'static str, fn(&mut ServeArgs), &'static str);
+    let cases: [Case; 9] = [
         ("colour = 1", |_| {}, "colour"),
         ("threads = 0", |_| {}, "--threads"),
         ("retention_days = 0", |_| {}, "--retention-days"),

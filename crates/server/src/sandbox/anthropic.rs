@@ -22,16 +22,18 @@ fn refuse(status: StatusCode, kind: &str, message: &str) -> Response {
     json(status, &value!({"type": "error", "error": error, "request_id": "req_sandbox"}))
 }
 
-fn read(sandbox: &Sandbox, headers: &HeaderMap, body: &str) -> Result<(Value, String), Response> {
+fn read(sandbox: &Sandbox, headers: &HeaderMap, body: &str) -> Result<(Value, String), Box<Response>> {
     if !sandbox.knows(header(headers, "x-api-key")) && !sandbox.knows_bearer(headers) {
-        return Err(refuse(StatusCode::UNAUTHORIZED, "authentication_error", "invalid x-api-key"));
+        return Err(Box::new(refuse(StatusCode::UNAUTHORIZED, "authentication_error", "invalid x-api-key")));
     }
     let parsed = serde_json::from_str::<Value>(body).ok();
     let model = parsed.as_ref().and_then(|request| request.get("model")?.as_str().map(str::to_owned));
     match (parsed, model) {
         (Some(request), Some(model)) => Ok((request, model)),
-        (None, _) => Err(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "the body is not JSON")),
-        (Some(_), None) => Err(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "model: Field required")),
+        (None, _) => Err(Box::new(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "the body is not JSON"))),
+        (Some(_), None) => {
+            Err(Box::new(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "model: Field required")))
+        }
     }
 }
 
@@ -43,7 +45,7 @@ fn prompt(request: &Value) -> Value {
 async fn messages(State(sandbox): State<Sandbox>, headers: HeaderMap, body: String) -> Response {
     let (request, model) = match read(&sandbox, &headers, &body) {
         Ok(read) => read,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let Some(cap) = request.get("max_tokens").and_then(Value::as_u64) else {
         return refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "max_tokens: Field required");
@@ -92,7 +94,7 @@ async fn count(State(sandbox): State<Sandbox>, headers: HeaderMap, body: String)
         Ok((request, _)) => {
             json(StatusCode::OK, &value!({"input_tokens": super::count_words(&prompt(&request)).max(1)}))
         }
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 

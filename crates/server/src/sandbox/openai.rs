@@ -31,17 +31,22 @@ fn unknown_key() -> Response {
     refuse(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", "Incorrect API key provided.")
 }
 
-fn read(sandbox: &Sandbox, headers: &HeaderMap, body: &str) -> Result<(Value, String), Response> {
+fn read(sandbox: &Sandbox, headers: &HeaderMap, body: &str) -> Result<(Value, String), Box<Response>> {
     if !sandbox.knows_bearer(headers) {
-        return Err(unknown_key());
+        return Err(Box::new(unknown_key()));
     }
     let Ok(request) = serde_json::from_str::<Value>(body) else {
         let message = "We could not parse the JSON body of your request.";
-        return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_json", message));
+        return Err(Box::new(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_json", message)));
     };
     let Some(model) = request.get("model").and_then(Value::as_str).map(str::to_owned) else {
         let message = "you must provide a model parameter";
-        return Err(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "missing_required_parameter", message));
+        return Err(Box::new(refuse(
+            StatusCode::BAD_REQUEST,
+            "invalid_request_error",
+            "missing_required_parameter",
+            message,
+        )));
     };
     Ok((request, model))
 }
@@ -49,7 +54,7 @@ fn read(sandbox: &Sandbox, headers: &HeaderMap, body: &str) -> Result<(Value, St
 async fn chat(State(sandbox): State<Sandbox>, headers: HeaderMap, body: String) -> Response {
     let (request, model) = match read(&sandbox, &headers, &body) {
         Ok(read) => read,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let cap = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| request.get(name)?.as_u64());
     let canned = Canned::new(request.get("messages").unwrap_or(&Value::Null), cap);
@@ -98,7 +103,7 @@ async fn chat(State(sandbox): State<Sandbox>, headers: HeaderMap, body: String) 
 async fn responses(State(sandbox): State<Sandbox>, headers: HeaderMap, body: String) -> Response {
     let (request, model) = match read(&sandbox, &headers, &body) {
         Ok(read) => read,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let canned = Canned::new(
         request.get("input").unwrap_or(&Value::Null),
@@ -158,7 +163,7 @@ async fn responses(State(sandbox): State<Sandbox>, headers: HeaderMap, body: Str
 async fn embeddings(State(sandbox): State<Sandbox>, headers: HeaderMap, body: String) -> Response {
     let (request, model) = match read(&sandbox, &headers, &body) {
         Ok(read) => read,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let input = request.get("input").cloned().unwrap_or(Value::Null);
     let texts = if let Value::Array(items) = &input { items.len() } else { 1 };
