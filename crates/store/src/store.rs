@@ -49,7 +49,7 @@ impl Store {
             series: Mutex::new(SeriesCache::default()),
         }));
         let problems = match location {
-            Location::File(path) => check::at_start(&store, path).await?,
+            Location::File(path) => check::at_start(&store, path, check::WHOLE).await?,
             Location::Postgres(_) => Vec::new(),
         };
         if problems.is_empty() {

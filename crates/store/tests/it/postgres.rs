@@ -67,8 +67,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // What runs under `setpriv` has replaced it, so this is the server itself; its children end with it.
-        let _ = self.child.kill();
+        // `setpriv` has replaced itself with the server. This signal ends it at once, and it still cleans up after itself.
+        if let Ok(id) = i32::try_from(self.child.id()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGQUIT);
+        }
         let _ = self.child.wait();
     }
 }
@@ -122,7 +124,7 @@ impl Ordinary {
     /// The kernel ends the command when this test dies, however it dies.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]);
+        command.args(["--pdeathsig", "QUIT"]);
         if let Self(Some((user, group))) = self {
             command.args(["--clear-groups", "--reuid", &user.to_string(), "--regid", &group.to_string()]);
         }
