@@ -85,9 +85,8 @@ fn a_provider_that_breaks_off_breaks_the_answer() {
     let row = world.usage_of("web", 1);
     assert_eq!(row["errors"].as_u64(), Some(1), "{row}");
 
-    let world = World::with(&[Service::OpenAi]);
-    world.credential(Service::OpenAi, "main", Script::default().failing(Fault::CloseBeforeAnswer));
-    let key = world.key("web", json!({"providers": ["openai"]}));
+    let secret = world.emulator(Service::OpenAi).last().header("authorization").next().expect("a key")[7..].to_owned();
+    world.emulator(Service::OpenAi).script(&secret, Script::default().failing(Fault::CloseBeforeAnswer));
     let answer = world.send(&world.call(Service::OpenAi, false, &key));
     assert_eq!(
         (answer.status, answer.header("keyward-error")),

@@ -73,10 +73,12 @@ fn answers_arrive_byte_for_byte_with_their_headers() {
 
 #[test]
 fn a_stream_arrives_byte_for_byte() {
-    for service in
-        [Service::Anthropic, Service::Gemini, Service::Bedrock, Service::Cohere, Service::Groq, Service::OpenRouter]
-    {
-        let (world, key) = World::simple(service, Script::default());
+    let services =
+        [Service::Anthropic, Service::Gemini, Service::Bedrock, Service::Cohere, Service::Groq, Service::OpenRouter];
+    let world = World::with(&services);
+    for service in services {
+        world.credential(service, service.id(), Script::default());
+        let key = world.key(service.id(), json!({"providers": [service.id()]}));
         let through = world.send(&world.call(service, true, &key));
         let emulator = world.emulator(service);
         let sample = keyward_testkit::calls::main_call(service, true);
@@ -124,10 +126,13 @@ fn headers_go_through_but_for_those_of_one_hop() {
 #[test]
 fn redirects_are_not_followed() {
     let elsewhere = Emulator::start(Service::OpenAi);
+    let world = World::with(&[Service::OpenAi]);
+    let secret = world.credential(Service::OpenAi, "main", Script::default());
+    let key = world.key("web", json!({"providers": ["openai"]}));
     for status in [301, 302, 307, 308] {
         let headers = vec![("location".to_owned(), format!("{}/chat/completions", elsewhere.base_url()))];
         let raw = Raw { status, headers, steps: Vec::new() };
-        let (world, key) = World::simple(Service::OpenAi, Script { raw: Some(raw), ..Script::default() });
+        world.emulator(Service::OpenAi).script(&secret, Script { raw: Some(raw), ..Script::default() });
         let answer = post(&world, &key, ODD);
         assert!(answer.status == status || answer.status == 502, "{}", answer.status);
     }
