@@ -5,8 +5,10 @@ use crate::{
     frames::{ClientTap, Rules},
     inspect::{Facts, Form},
     journal::Ticket,
+    listen::Place,
     meter::{Made, Meter, Reading},
     tables::{LiveCredential, OperationPlan},
+    upstream,
     worker::Worker,
 };
 use http::HeaderMap;
@@ -32,6 +34,8 @@ pub(crate) struct Caller {
     pub(crate) started: Instant,
     pub(crate) client: IpAddr,
     pub(crate) user_agent: Box<str>,
+    /// The connection's place among all: a WebSocket keeps it when HTTP is done with the connection.
+    pub(crate) _place: Rc<Place>,
 }
 
 /// A call that was let through, until it is settled.
@@ -105,6 +109,20 @@ impl Account {
         if self.first_byte.is_none() {
             self.first_byte = Some(self.caller.started.elapsed());
         }
+    }
+
+    /// Says in the log that a provider could not be used; faults of the configuration or the network aloud, but not
+    /// once for every call.
+    pub(crate) fn report(&self, error: &upstream::Error) {
+        let provider = &*self.plan.provider.id;
+        let host = self.credential.as_ref().map_or("", |credential| &*credential.origin.endpoint.host);
+        let error_chain: &dyn std::error::Error = error;
+        if !error.wants_attention() || !self.worker.may_warn() {
+            tracing::debug!(provider, host, error = error_chain, "a call to a provider failed");
+            return;
+        }
+        let address = if let upstream::Error::Forbidden(address) = error { address.to_string() } else { String::new() };
+        tracing::warn!(provider, host, address, error = error_chain, "calls to a provider fail");
     }
 
     /// Takes a credential out that the provider has refused for good, or for want of money.

@@ -9,6 +9,7 @@ use crate::{
     admit, clock,
     inbound::{self, Rejected},
     journal::Writer,
+    listen::Place,
     metrics::Cell as Counters,
     relay::Relay,
     respond,
@@ -41,10 +42,12 @@ impl Local {
 }
 
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Client {
     /// The address of the peer, which may be a proxy.
     pub(crate) peer: IpAddr,
+    /// The connection's place among all.
+    pub(crate) place: Rc<Place>,
 }
 
 /// Answers a request, one way or the other.
@@ -60,11 +63,12 @@ pub(crate) async fn answer(
         started: clock::instant(),
         client: client.peer,
         user_agent: user_agent(request.headers().get(header::USER_AGENT)),
+        _place: client.place,
     };
     let id = caller.id;
     // HOT: hyper keeps the place of a call's future for as long as the connection lives; on the heap it is gone with
     // the call.
-    let mut response = match Box::pin(serve(&worker, client, caller, request)).await {
+    let mut response = match Box::pin(serve(&worker, client.peer, caller, request)).await {
         Ok(response) => response,
         Err(no) => {
             worker.local.metrics.refused(no.refusal.reason);
@@ -80,7 +84,7 @@ pub(crate) async fn answer(
 
 async fn serve(
     worker: &Rc<Worker>,
-    client: Client,
+    peer: IpAddr,
     mut caller: Caller,
     mut request: Request<Incoming>,
 ) -> Result<Response<Relay>, Rejected> {
@@ -89,7 +93,7 @@ async fn serve(
     let upload = Upload::new(incoming, worker.rests.clone(), head.headers.contains_key(header::EXPECT));
     let shared = &*worker.shared;
     let picture = shared.tables.load();
-    let inbound = inbound::read(&picture, &head, client.peer, &shared.settings.trusted_proxies)?;
+    let inbound = inbound::read(&picture, &head, peer, &shared.settings.trusted_proxies)?;
     let dialect = inbound.plan.dialect;
     let no = move |refusal| Rejected { refusal, dialect };
     caller.client = inbound.client;

@@ -233,7 +233,7 @@ impl Exchange {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Every address of the host is one that may not be reached.
-    #[error("the address {0} may not be reached")]
+    #[error("its address is not one that may be reached")]
     Forbidden(IpAddr),
     /// The name has no address.
     #[error("the name could not be resolved")]
@@ -274,6 +274,21 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether the fault is likely to be in the configuration or the network, so that somebody should hear of it.
+    pub(crate) const fn wants_attention(&self) -> bool {
+        matches!(
+            self,
+            Self::Forbidden(_)
+                | Self::Resolve(_)
+                | Self::Connect(_)
+                | Self::Tls(_)
+                | Self::Timeout
+                | Self::Credential
+                | Self::Invalid(_)
+                | Self::Body(_)
+        )
+    }
+
     /// Whether it is certain that the provider has got nothing of the request, and so bills nothing.
     pub(crate) const fn nothing_sent(&self) -> bool {
         matches!(

@@ -3,6 +3,7 @@
 
 use crate::{
     call::{self, Client},
+    clock,
     drain::Drain,
     listen::{self, Lane, Message, Place},
     random::Random,
@@ -20,6 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
+    cell::Cell,
     io,
     net::SocketAddr,
     rc::Rc,
@@ -30,7 +32,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
     task::spawn_local,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
@@ -50,6 +52,8 @@ const SWEEP_TICKS: u32 = 10;
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 /// After the end of all calls, the time in which clients are still told about it.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How often a thread says aloud that calls to a provider fail.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 /// How HTTP/2 without TLS begins. No method starts like this.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -62,6 +66,7 @@ pub(crate) struct Worker {
     pub(crate) local: call::Local,
     /// Where bodies go that nobody reads to their end.
     pub(crate) rests: Rests,
+    warned: Cell<Option<Instant>>,
     drain: Drain,
     http1: http1::Builder,
     http2: http2::Builder<Local>,
@@ -157,7 +162,7 @@ async fn housekeeping(shared: Arc<Shared>) {
     }
 }
 
-async fn connection(worker: Rc<Worker>, stream: std::net::TcpStream, peer: SocketAddr, _place: Place) {
+async fn connection(worker: Rc<Worker>, stream: std::net::TcpStream, peer: SocketAddr, place: Place) {
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     if stream.set_nodelay(true).is_err() {
         return;
@@ -165,9 +170,9 @@ async fn connection(worker: Rc<Worker>, stream: std::net::TcpStream, peer: Socke
     stream::keep_alive(&stream);
     // Whoever has not said anything when the service stops is not waited for.
     let Some((io, http2)) = worker.drain.unless(greet(&worker, stream)).await.flatten() else { return };
-    let client = Client { peer: peer.ip() };
+    let client = Client { peer: peer.ip(), place: Rc::new(place) };
     let calls = Rc::clone(&worker);
-    let service = service_fn(move |request| call::answer(Rc::clone(&calls), client, request));
+    let service = service_fn(move |request| call::answer(Rc::clone(&calls), client.clone(), request));
     let io = TokioIo::new(io);
     let ended = if http2 {
         let connection = worker.http2.serve_connection(io, service);
@@ -215,6 +220,16 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
 }
 
 impl Worker {
+    /// Whether something that happens at every call may be said aloud again.
+    pub(crate) fn may_warn(&self) -> bool {
+        let now = clock::instant();
+        let quiet = self.warned.get().is_some_and(|last| now.duration_since(last) < WARN_EVERY);
+        if !quiet {
+            self.warned.set(Some(now));
+        }
+        !quiet
+    }
+
     /// Sets a thread up. Must be called on its own runtime.
     pub(crate) fn new(shared: Arc<Shared>, local: call::Local, random: Random, rests: Rests) -> Self {
         let limits = shared.settings.limits;
@@ -236,6 +251,7 @@ impl Worker {
             random,
             local,
             rests,
+            warned: Cell::new(None),
             drain: Drain::default(),
             http1,
             http2,

@@ -240,7 +240,7 @@ impl Failure {
         let (refusal, outcome, reading) = match self {
             Self::Ended(end) => (relay::ended(end), relay::outcome(end), account.nothing_heard()),
             Self::Upstream(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a call to a provider failed");
+                account.report(&error);
                 let reading = if error.nothing_sent() { Reading::unsent() } else { account.nothing_heard() };
                 let outcome = match &error {
                     upstream::Error::Request(upstream::payload::Broken::Client(_)) => Outcome::ClientGone,

@@ -18,7 +18,7 @@ use keyward_domain::{
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
 /// A collected body's first allocation is no larger than this, whatever length the client has announced.
-const FIRST_ROOM: usize = 64 << 10;
+const FIRST_ROOM: usize = 256 << 10;
 
 /// What is known of a body, and what goes to the provider.
 pub(super) struct Read {
