@@ -97,7 +97,8 @@ pub(crate) fn of_report(
     })
 }
 
-/// Stores what is known and tells the gateway. The audit log hears of it when the state is another than before.
+/// Stores what is known and tells the gateway, unless something newer is known. The audit log hears of it when the state
+/// is another than before.
 pub(crate) async fn put(
     control: &Control,
     actor: Actor,
@@ -106,6 +107,10 @@ pub(crate) async fn put(
     found: CredentialHealthRow,
 ) -> Result<(), Error> {
     let before = control.store().credential_health(row.id).await?;
+    // Events travel for up to a second: what was seen earlier says nothing against what is known since.
+    if before.as_ref().is_some_and(|before| before.checked_at > found.checked_at) {
+        return Ok(());
+    }
     let state = |health: &CredentialHealthRow| json!({"health": health.state, "cause": health.cause});
     let unchanged = before.as_ref().is_some_and(|before| {
         before.state == found.state && before.cause == found.cause && before.out_until == found.out_until

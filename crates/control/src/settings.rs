@@ -10,7 +10,8 @@ pub struct Settings {
     pub version: String,
     /// The gateway's URL, as applications reach it.
     pub gateway_url: String,
-    /// This node's name, unique among those that share a database.
+    /// This node's name, unique among those that share a database. A database that only one node can use should have
+    /// the same name at every start: then a start goes on with what the last one left, without waiting.
     pub node: String,
     /// Whether this is a demo: credentials are taken without recovery.
     pub demo: bool,

@@ -249,7 +249,8 @@ async fn start(config: &Config, bound: Bound, tokens: &Tokens, opened: Opened) -
     let settings = Settings {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         gateway_url: bound.gateway_url,
-        node: digest::hex(&clock::random::<8>()?),
+        // The lock on the data folder makes one node of all that ever open an embedded database.
+        node: if config.data.database.is_some() { digest::hex(&clock::random::<8>()?) } else { "embedded".to_owned() },
         demo: config.demo,
         retention: i64::from(config.retention_days) * 86_400_000,
         bootstrap: tokens.bootstrap,

@@ -7,6 +7,9 @@ use std::{future::Future, pin::Pin, time::Duration};
 /// How a job went: a few words for the record, or what went wrong.
 pub(super) type Outcome = Result<String, String>;
 
+/// How soon to look again while another node has the job: it may have died.
+const ANOTHER: Duration = Duration::from_secs(30);
+
 type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// A background job.
@@ -31,27 +34,37 @@ impl Job {
     /// Runs the job until the server stops.
     pub(super) async fn run_for_ever(self, control: Control) {
         loop {
-            if self.on_every_node {
+            let next = if self.on_every_node {
                 self.report(&(self.run)(&control).await);
-            } else if let Err(error) = self.run_alone(&control).await {
-                tracing::warn!(job = self.name, %error, "the record of jobs cannot be reached");
-            }
-            self.wait(&control).await;
+                self.every
+            } else {
+                match self.run_alone(&control).await {
+                    Ok(true) => self.every,
+                    Ok(false) => self.every.min(ANOTHER),
+                    Err(error) => {
+                        tracing::warn!(job = self.name, %error, "the record of jobs cannot be reached");
+                        self.every.min(ANOTHER)
+                    }
+                }
+            };
+            self.wait(&control, next).await;
         }
     }
 
-    async fn run_alone(&self, control: &Control) -> Result<(), keyward_store::Error> {
+    /// Runs it unless another node does; whether it was run.
+    async fn run_alone(&self, control: &Control) -> Result<bool, keyward_store::Error> {
         let (store, node) = (control.store(), control.settings().node.as_str());
         let now = control.now();
         if !store.claim_job(self.name, node, now.saturating_add(millis(self.lease)), now).await? {
-            return Ok(());
+            return Ok(false);
         }
         let outcome = (self.run)(control).await;
         self.report(&outcome);
         let words = match &outcome {
             Ok(words) | Err(words) => words.as_str(),
         };
-        store.finish_job(self.name, node, control.now(), words, None).await.map(drop)
+        store.finish_job(self.name, node, control.now(), words, None).await?;
+        Ok(true)
     }
 
     fn report(&self, outcome: &Outcome) {
@@ -62,8 +75,8 @@ impl Job {
     }
 
     /// Waits for the next time; a rotation wakes the rewrap.
-    async fn wait(&self, control: &Control) {
-        let next = tokio::time::sleep(self.every);
+    async fn wait(&self, control: &Control, next: Duration) {
+        let next = tokio::time::sleep(next);
         if self.name == super::rewrap::NAME {
             tokio::select! {
                 () = next => (),

@@ -126,6 +126,8 @@ async fn a_sick_credential_is_taken_out_and_comes_back() {
     assert_eq!(app.gateway.out_until(&id), None);
     app.control.collect(&report(9, Cause::KeyLeaked, START + 3)).await.unwrap();
     assert_eq!(app.gateway.out_until(&id), None, "a report on another version says nothing");
+    app.control.collect(&report(1, Cause::KeyLeaked, START + 1)).await.unwrap();
+    assert_eq!(app.gateway.out_until(&id), None, "what was seen before the cure says nothing any more");
     let changes = app.actions().await.into_iter().filter(|action| action == "credential.health").count();
     assert_eq!(changes, 3);
     app.control.collect(&report(1, Cause::KeyUnknown, START + 4)).await.unwrap();
