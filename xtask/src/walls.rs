@@ -17,7 +17,8 @@ const WALLS: &[(&str, &str)] = &[
     ("keyward-scanner", "keyward-vault"),
     ("keyward-vault", "sqlx"),
     ("keyward-vault", "hyper"),
-    ("keyward-store", "aws-lc-rs"),
+    ("keyward-store", "keyward-vault"),
+    ("keyward-store", "hyper"),
     ("keyward-domain", "tokio"),
     ("keyward-domain", "sqlx"),
     ("keyward-catalogue", "hyper"),
@@ -32,7 +33,6 @@ const DOORS: &[(&str, &str)] = &[
     ("keyward-server", "keyward-vault"),
     ("keyward-gateway", "hyper"),
     ("keyward-gateway", "tokio"),
-    ("keyward-vault", "aws-lc-rs"),
 ];
 
 /// Rooms that may name a crate in their manifest; everyone else goes through them.

@@ -29,11 +29,11 @@ pub struct Collected {
     pub unpacked: bool,
 }
 
-/// Reads a collected JSON body through, also when it is packed; see [`json`]. A packed body that needs no change goes
+/// Reads a collected JSON body through, also when it is packed; see [`json()`]. A packed body that needs no change goes
 /// on as it is.
 ///
 /// # Errors
-/// A [`Refusal`] as [`json`] has it, or when the body cannot be unpacked or is too large when it is.
+/// A [`Refusal`] as [`json()`] has it, or when the body cannot be unpacked or is too large when it is.
 pub fn collected(inbound: &Inbound, headers: &HeaderMap, body: Bytes, policy: &Policy) -> Result<Collected, Refusal> {
     let packing = unpack::packing(headers);
     if packing == Packing::None {

@@ -91,6 +91,11 @@ fn foreign_elements_are_cut_out_of_a_list_and_the_rest_stays_as_it_was() {
         ),
         (r#"{"data":[{"id":"my1"},{"id":"x"},{"id":"my2"}]}"#, r#"{"data":[{"id":"my1"},{"id":"my2"}]}"#),
         (r#"{"data":[{"no":"id"},{"id":5},"text",{"id":"my\u0031"}]}"#, r#"{"data":[{"id":"my\u0031"}]}"#),
+        (
+            r#"{"first_id":"x","data":[{"id":"x"},{"id":"my1"},{"id":"y"}],"last_id":"y"}"#,
+            r#"{"first_id":"my1","data":[{"id":"my1"}],"last_id":"my1"}"#,
+        ),
+        (r#"{"data":[{"id":"x"}],"last_id":"x","first_id":null}"#, r#"{"data":[],"last_id":null,"first_id":null}"#),
     ] {
         let filtered = filter_list(&Bytes::from_static(before.as_bytes()), &lists(), mine);
         assert_eq!(filtered.as_deref(), Some(after.as_bytes()), "{before}");
