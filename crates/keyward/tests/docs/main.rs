@@ -120,7 +120,9 @@ fn commands(text: &str) -> Vec<Vec<String>> {
         .step_by(2)
         .flat_map(str::lines)
         .filter_map(|code| code.trim().strip_prefix("keyward "))
-        .map(|rest| rest.split_whitespace().take_while(|part| word(part) && !part.starts_with('-')).map(str::to_owned).collect())
+        .map(|rest| {
+            rest.split_whitespace().take_while(|part| word(part) && !part.starts_with('-')).map(str::to_owned).collect()
+        })
         .collect()
 }
 
