@@ -47,7 +47,14 @@ fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
 /// Applies what is missing. PostgreSQL holds an advisory lock meanwhile, so that nodes that start at once take turns.
 pub(crate) async fn run(pool: &Pool) -> Result<(), Error> {
     let done = match pool {
-        Pool::Lite(pool) => migrator(|step| step.sqlite).run(pool).await,
+        Pool::Lite(pool) => match migrator(|step| step.sqlite).run(pool).await {
+            // SQLite has no such lock: another process may have applied the same migration first. Then this run, which
+            // failed whole, finds it done.
+            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) => {
+                migrator(|step| step.sqlite).run(pool).await
+            }
+            done => done,
+        },
         Pool::Pg(pool) => migrator(|step| step.postgres).run(pool).await,
     };
     done.map_err(|error| match error {

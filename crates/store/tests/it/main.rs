@@ -32,6 +32,7 @@ macro_rules! stories {
 
 const STORIES: &[Story] = stories![
     schema::every_statement_prepares,
+    schema::nodes_may_start_at_once,
     schema::every_table_is_in_a_backup,
     schema::a_database_of_a_newer_version_is_refused,
     writes::nothing_is_kept_without_an_audit_entry,

@@ -32,6 +32,17 @@ fn walk(folder: &str) -> Vec<std::path::PathBuf> {
     files
 }
 
+pub(crate) async fn nodes_may_start_at_once(bed: Bed) {
+    let mut starts = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let location = bed.location.clone();
+        starts.spawn(async move { Store::open(&location).await.map(|store| store.health()) });
+    }
+    for started in starts.join_all().await {
+        assert_eq!(started.unwrap(), keyward_store::Health::Sound);
+    }
+}
+
 pub(crate) async fn every_table_is_in_a_backup(bed: Bed) {
     let store = bed.store().await;
     let tables: BTreeSet<String> = store.columns().await.unwrap().into_iter().map(|column| column.table).collect();
