@@ -122,7 +122,7 @@ async fn serve(
         (pass, ticket),
         (read.facts, read.form),
     );
-    let call = attempt::Call { worker, guard, inbound: &inbound, head: &head, upgrade };
+    let call = attempt::Call { worker, guard, inbound: &inbound, head: &head, upgrade, unpacked: read.unpacked };
     call.send(account, candidates, read.payload).await.map_err(no)
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Call<'a> {
     pub(super) head: &'a Parts,
     /// The client's half of a change to the WebSocket protocol.
     pub(super) upgrade: Option<OnUpgrade>,
+    /// The body goes on unpacked, so that what the client says about its packing does not.
+    pub(super) unpacked: bool,
 }
 
 impl Call<'_> {
@@ -106,7 +108,9 @@ impl Call<'_> {
         let passes = |name: &HeaderName, value: &HeaderValue| {
             // What is compressed cannot be read, and the list of protocols may hold the key.
             let of_socket = matches!(*name, header::SEC_WEBSOCKET_EXTENSIONS | header::SEC_WEBSOCKET_PROTOCOL);
-            !(socket && of_socket) && inbound::passes(name.as_str(), value.as_bytes(), self.inbound)
+            let of_packing = *name == header::CONTENT_ENCODING;
+            let ours = (socket && of_socket) || (self.unpacked && of_packing);
+            !ours && inbound::passes(name.as_str(), value.as_bytes(), self.inbound)
         };
         let mut extra = default_headers(provider);
         let protocols = inbound::upstream_protocols(&self.head.headers).filter(|_| socket);

@@ -26,6 +26,8 @@ pub(super) struct Read {
     pub(super) payload: Payload,
     /// A form that is read while it streams.
     pub(super) form: Option<Rc<RefCell<Form>>>,
+    /// The body came packed and goes on unpacked, because something in it had to change.
+    pub(super) unpacked: bool,
 }
 
 /// Takes in a body.
@@ -44,11 +46,11 @@ pub(super) async fn read(
     match plan {
         BodyPlan::Collect { limit } => {
             let body = guard.guard(collect(guard, &mut upload, limit, declared)).await.map_err(relay::ended)??;
-            let (facts, body) = inspect::json_body(inbound, body, admission.policy())?;
-            Ok(Read { facts, payload: Payload::Whole(body), form: None })
+            let read = inspect::collected(inbound, &head.headers, body, admission.policy())?;
+            Ok(Read { facts: read.facts, payload: Payload::Whole(read.body), form: None, unpacked: read.unpacked })
         }
         BodyPlan::Stream if upload.is_end() => {
-            Ok(Read { facts: inspect::head(inbound)?, payload: Payload::None, form: None })
+            Ok(Read { facts: inspect::head(inbound)?, payload: Payload::None, form: None, unpacked: false })
         }
         BodyPlan::Stream => {
             let policy = Arc::clone(&admission.grant.grant.policy);
@@ -59,7 +61,7 @@ pub(super) async fn read(
             });
             let stream = Stream::new(upload, declared, look, Rc::clone(guard.ward()));
             let facts = Facts { input_bytes: declared.unwrap_or(0), ..inspect::head(inbound)? };
-            Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: None })
+            Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: None, unpacked: false })
         }
         BodyPlan::Form => {
             let form = Rc::new(RefCell::new(Form::new(inbound, &admission.grant, &head.headers)?));
@@ -70,7 +72,7 @@ pub(super) async fn read(
             });
             let stream = Stream::new(upload, declared, look, Rc::clone(guard.ward()));
             let facts = Facts { input_bytes: declared.unwrap_or(0), ..inspect::head(inbound)? };
-            Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: Some(form) })
+            Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: Some(form), unpacked: false })
         }
     }
 }

@@ -183,3 +183,31 @@ async fn trailers_are_passed_to_who_takes_them() {
     let all = soon(until(&mut client, "x-sum: 7\r\n\r\n")).await;
     assert!(all.ends_with("2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n"), "{all:?}");
 }
+
+#[tokio::test]
+async fn packed_bodies_go_on_as_they_are_unless_something_in_them_changes() {
+    use std::io::Write;
+    let provider = Played::start().await;
+    let house = House::build(provider.address(), Plan::default());
+    let mut client = house.connect().await;
+    let mut upstream = None;
+    for (text, changes) in [(r#"{"model":"m"}"#, false), (r#"{"model":"m","stream":true}"#, true)] {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(text.as_bytes()).unwrap();
+        let packed = packer.finish().unwrap();
+        let more = format!("content-encoding: gzip\r\ncontent-length: {}\r\n", packed.len());
+        write(&mut client, house.head("POST", "/chat", &more)).await;
+        write(&mut client, &packed).await;
+        if upstream.is_none() {
+            upstream = Some(soon(provider.accept()).await);
+        }
+        let stream = upstream.as_mut().unwrap();
+        let (seen, body) = soon(message(stream)).await;
+        assert_eq!(seen.contains("content-encoding: gzip\r\n"), !changes, "{seen}");
+        assert_eq!(body == packed, !changes);
+        let readable = std::str::from_utf8(&body).is_ok_and(|text| text.contains("include_usage"));
+        assert_eq!(readable, changes, "what is edited goes on unpacked");
+        write(stream, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+        assert_eq!(soon(message(&mut client)).await.1, "{}");
+    }
+}
