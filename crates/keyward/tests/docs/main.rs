@@ -1,6 +1,8 @@
 //! The documents are run: every `sh` block of the README and of `docs/`, in order, against a real server with an
 //! emulated provider behind it. Every other mention of a command must at least name one that exists.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use keyward_testkit::{Emulator, Keyward, Service, State, sdk};
 use std::{
     fs,
