@@ -1,10 +1,12 @@
 //! Takes over what the gateway reports: calls and objects go to the store, together with how far the journal was read;
 //! what it saw of credentials' health is stored and told back to the gateway's routes.
 
-use crate::{Control, health};
+use crate::{
+    Control,
+    health::{self, Finder},
+};
 use keyward_domain::{
     CredentialId,
-    audit::Actor,
     usage::{CredentialReport, GatewayEvent},
 };
 use keyward_store::{Batch as Stored, Collected, Error, Position};
@@ -62,7 +64,7 @@ impl Control {
         let Some(row) = self.store().credential(report.credential).await? else { return Ok(()) };
         let provider = self.catalogue().provider(&row.provider).map(AsRef::as_ref);
         let Some(found) = health::of_report(&row, report, provider) else { return Ok(()) };
-        health::put(self, Actor::System { part: "gateway".to_owned() }, None, &row, found).await
+        health::put(self, Finder::gateway(), &row, found).await
     }
 
     /// How far each stream of the journal is stored: where its reader goes on after a crash.

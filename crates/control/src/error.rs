@@ -125,9 +125,24 @@ impl fmt::Display for ApiError {
 
 impl StdError for ApiError {}
 
-/// Text from a caller, fit to be said back: without control characters and not too long.
+/// The longest word that is said back; an id has 36 characters.
+const LONGEST_WORD: usize = 36;
+
+/// Text from a caller, fit to be said back: without control characters, not too long, and without words so long that
+/// they could be a key that somebody pasted in the wrong place.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(80).collect()
+    let clean: String = text.chars().filter(|character| !character.is_control()).take(120).collect();
+    let words = clean.split_inclusive([' ', '/']);
+    words
+        .map(|word| {
+            if word.chars().count() > LONGEST_WORD + 1 {
+                let beginning: String = word.chars().take(6).collect();
+                format!("{beginning}…")
+            } else {
+                word.to_owned()
+            }
+        })
+        .collect()
 }
 
 impl IntoResponse for ApiError {
@@ -195,3 +210,22 @@ impl From<keyward_vault::Error> for ApiError {
 
 /// What a handler answers.
 pub(crate) type Answer<T> = Result<T, ApiError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_back_could_not_be_a_key() {
+        let key = "k".repeat(40);
+        for (text, said) in [
+            ("a name with spaces", "a name with spaces"),
+            ("01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8057"),
+            ("line\nbreak", "linebreak"),
+            (key.as_str(), "kkkkkk…"),
+            (&format!("/api/v1/{key}/x"), "/api/v1/kkkkkk…x"),
+        ] {
+            assert_eq!(shown(text), said);
+        }
+    }
+}

@@ -97,12 +97,31 @@ pub(crate) fn of_report(
     })
 }
 
-/// Stores what is known and tells the gateway, unless something newer is known. The audit log hears of it when the state
-/// is another than before.
-pub(crate) async fn put(
-    control: &Control,
+/// Who found something out about a credential.
+pub(crate) struct Finder {
     actor: Actor,
     source: Option<IpAddr>,
+    /// Whether the provider was asked for it. Then the answer is news even when it is the same as before: the gateway
+    /// may have seen otherwise meanwhile, and not have said so yet.
+    asked: bool,
+}
+
+impl Finder {
+    /// Somebody who asked the provider.
+    pub(crate) const fn asking(actor: Actor, source: Option<IpAddr>) -> Self {
+        Self { actor, source, asked: true }
+    }
+
+    /// The gateway, on the path of a call.
+    pub(crate) fn gateway() -> Self {
+        Self { actor: Actor::System { part: "gateway".to_owned() }, source: None, asked: false }
+    }
+}
+
+/// Stores what is known and tells the gateway, unless something newer is known.
+pub(crate) async fn put(
+    control: &Control,
+    finder: Finder,
     row: &CredentialRow,
     found: CredentialHealthRow,
 ) -> Result<(), Error> {
@@ -115,10 +134,11 @@ pub(crate) async fn put(
     let unchanged = before.as_ref().is_some_and(|before| {
         before.state == found.state && before.cause == found.cause && before.out_until == found.out_until
     });
-    if unchanged {
+    if unchanged && !finder.asked {
         return Ok(());
     }
     match found.state.as_str() {
+        _ if unchanged => {}
         "dead" | "no_money" => tracing::warn!(
             credential = row.name,
             provider = row.provider,
@@ -129,14 +149,14 @@ pub(crate) async fn put(
         _ => tracing::info!(credential = row.name, provider = row.provider, health = found.state, "credential health"),
     }
     let change = Change {
-        action: "credential.health".to_owned(),
+        action: if finder.asked { "credential.verify" } else { "credential.health" }.to_owned(),
         subject_kind: "credential".to_owned(),
         subject: row.id.to_string(),
         before: before.as_ref().map_or(Value::Null, state),
         after: state(&found),
         reason: None,
     };
-    let mut write = control.store().write(actor, source, control.now()).await?;
+    let mut write = control.store().write(finder.actor, finder.source, control.now()).await?;
     write.put_credential_health(&found).await?;
     control.commit(write, vec![change]).await?;
     publish::route(control, row.project, &row.provider).await

@@ -3,7 +3,7 @@
 
 use crate::{
     Control, api, auth,
-    error::{ApiError, Hidden},
+    error::{ApiError, Hidden, shown},
     pages,
 };
 use axum::{
@@ -89,7 +89,7 @@ pub(crate) fn router(control: &Control) -> Router {
 /// Headers that every answer carries, and the log line of those that hide their cause.
 async fn finish(State(_): State<Control>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path = shown(request.uri().path());
     let mut response = if method.is_safe() { next.run(request).await } else { to_the_end(request, next).await };
     if let Some(Hidden(cause)) = response.extensions().get::<Hidden>() {
         tracing::error!(%method, path, status = response.status().as_u16(), error = chain(cause.as_ref()), "call failed");

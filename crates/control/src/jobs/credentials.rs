@@ -2,7 +2,12 @@
 //! them on again. The calls cost nothing.
 
 use super::{MINUTE, job::Job};
-use crate::{Control, api, health, publish::ACTIVE, verify::State};
+use crate::{
+    Control, api,
+    health::{self, Finder},
+    publish::ACTIVE,
+    verify::State,
+};
 use keyward_domain::audit::Actor;
 use keyward_store::Error;
 
@@ -32,7 +37,8 @@ async fn run(control: &Control) -> Result<String, Error> {
         }
         back += 1;
         if let Some(found) = health::of_check(&row, &verdict, control.now()) {
-            health::put(control, Actor::System { part: "health".to_owned() }, None, &row, found).await?;
+            let finder = Finder::asking(Actor::System { part: "health".to_owned() }, None);
+            health::put(control, finder, &row, found).await?;
         }
     }
     Ok(format!("{asked} dead credentials asked, {back} are back"))

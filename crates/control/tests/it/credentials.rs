@@ -176,6 +176,11 @@ async fn a_check_tells_the_state_and_takes_a_dead_credential_out() {
     assert_eq!(text(&app.post("/credentials/main/verify", Value::Null).await, "state"), "alive");
     assert_eq!(app.gateway.out_until(&id), None);
     assert_eq!(app.get("/credentials/main").await["health"], "healthy");
+    // The gateway may have taken it out meanwhile without having said so: a check tells it again.
+    let route = app.gateway.routes.lock().unwrap().drain().count();
+    assert!(route > 0);
+    app.post("/credentials/main/verify", Value::Null).await;
+    assert!(!app.gateway.routes.lock().unwrap().is_empty(), "told again");
     let asked = app.provider.asked.lock().unwrap();
     assert!(asked.iter().all(|call| call.url == "https://api.openai.com/v1/models"));
 }

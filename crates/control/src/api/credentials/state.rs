@@ -8,7 +8,8 @@ use crate::{
     body::{MaybeJson, Name},
     control::change,
     error::{Answer, ApiError},
-    health, integrity,
+    health::{self, Finder},
+    integrity,
     publish::{self, ACTIVE},
     verify::{self as check, State as Found},
 };
@@ -61,7 +62,7 @@ pub(super) async fn verify(
     let verdict = ask(&control, &row).await?;
     let now = control.now();
     if let Some(found) = health::of_check(&row, &verdict, now) {
-        health::put(&control, caller.actor, caller.source, &row, found).await?;
+        health::put(&control, Finder::asking(caller.actor, caller.source), &row, found).await?;
     }
     Ok(Json(Check {
         state: verdict.state,
