@@ -1,4 +1,4 @@
-//! The product from outside: the real binary, real sockets, emulated providers. What `DESIGN.md` calls invariants is
+//! The product from outside: the real binary, real sockets, emulated providers. What `ARCHITECTURE.md` calls invariants is
 //! tried here end to end. Every test has its own server and data; none waits by the clock.
 
 #![expect(
