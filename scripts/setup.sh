@@ -25,8 +25,6 @@ test_needs=(
     "python3:python3:runs the Python SDKs"
     "python3-venv:/usr/share/doc/python3-venv:keeps the Python SDKs inside the project"
     "nodejs:node:runs the Node SDKs"
-    "npm:npm:installs them"
-    "nodejs:node:runs the Node SDKs"
     "npm:npm:installs the Node SDKs"
     "util-linux:setpriv:starts the private PostgreSQL as an ordinary user"
 )

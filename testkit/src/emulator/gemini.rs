@@ -84,7 +84,8 @@ fn created(call: &Call<'_>, kind: &str, collection: &str, wrap: impl FnOnce(Valu
     let id = call.shared.objects.new_id("g").replace('_', "");
     let value = json!({"name": format!("{collection}/{id}"), "displayName": "emulated", "mimeType": "text/plain",
                        "sizeBytes": call.body.len().to_string(), "createTime": "2026-11-01T00:00:00Z",
-                       "state": "ACTIVE"});
+                       "state": "ACTIVE",
+    "uri": format!("https://generativelanguage.googleapis.com/v1beta/{collection}/{id}")});
     call.shared.objects.put(kind, &id, value.clone());
     Reply::json(200, &wrap(value))
 }

@@ -12,11 +12,15 @@ struct Two {
 
 /// Two projects with the same real key behind them.
 fn two_projects() -> Two {
-    let world = World::with(&[Service::OpenAi]);
-    let secret = world.credential(Service::OpenAi, "main", Script::default());
+    two_projects_of(Service::OpenAi, &["files", "batches", "responses", "chat"])
+}
+
+fn two_projects_of(service: Service, operations: &[&str]) -> Two {
+    let world = World::with(&[service]);
+    let secret = world.credential(service, "main", Script::default());
     let _told = world.server.tell(&["project", "create", "other"]);
-    let _told = world.server.add_credential("other", "openai", "main", &world.base_url(Service::OpenAi), &secret);
-    let policy = json!({"providers": ["openai"], "operations": ["files", "batches", "responses", "chat"]});
+    let _told = world.server.add_credential("other", service.id(), "main", &world.base_url(service), &secret);
+    let policy = json!({"providers": [service.id()], "operations": operations});
     let ours = world.key("ours", policy.clone());
     let made =
         world.make_key(json!({"project": "other", "environment": "production", "name": "theirs", "policy": policy}));
@@ -97,6 +101,55 @@ fn stored_responses_of_others_cannot_be_read_or_continued() {
         let stolen = world.send(&Request::post("/openai/v1/responses", &body).bearer(&theirs));
         assert_refused(&stolen, 404, "object_not_found");
     }
+}
+
+#[test]
+fn geminis_files_are_ours_by_every_name_they_have() {
+    let Two { world, ours, theirs } = two_projects_of(Service::Gemini, &["files", "generate"]);
+    let upload = Request::new("POST", "/gemini/upload/v1beta/files")
+        .header("x-goog-api-key", &ours)
+        .header("content-type", "text/plain")
+        .body("some text");
+    let made = world.send(&upload);
+    assert_answered(&made);
+    let file = made.json()["file"].clone();
+    let (name, uri) = (file["name"].as_str().expect("a name"), file["uri"].as_str().expect("an URI"));
+    let read = |key: &str| world.send(&Request::get(&format!("/gemini/v1beta/{name}")).header("x-goog-api-key", key));
+    let use_it = |key: &str| {
+        let parts = json!([{"text": "What does it say?"}, {"fileData": {"mimeType": "text/plain", "fileUri": uri}}]);
+        let body = json!({"contents": [{"role": "user", "parts": parts}]});
+        let path = "/gemini/v1beta/models/gemini-3.5-flash:generateContent";
+        world.send(&Request::post(path, &body).header("x-goog-api-key", key))
+    };
+    for owned in [read(&ours), use_it(&ours)] {
+        assert_answered(&owned);
+    }
+    let before = world.emulator(Service::Gemini).count();
+    for stolen in [read(&theirs), use_it(&theirs)] {
+        assert_refused(&stolen, 404, "object_not_found");
+    }
+    assert_eq!(world.emulator(Service::Gemini).count(), before);
+}
+
+#[test]
+fn anthropics_batches_are_ours_too() {
+    let Two { world, ours, theirs } = two_projects_of(Service::Anthropic, &["batches"]);
+    let call = |method: &str, path: &str, key: &str| {
+        let request = Request::new(method, &format!("/anthropic/v1{path}")).header("x-api-key", key);
+        world.send(&request.header("anthropic-version", "2023-06-01"))
+    };
+    let params = json!({"model": "claude-sonnet-5", "max_tokens": 5, "messages": []});
+    let body = json!({"requests": [{"custom_id": "one", "params": params}]});
+    let made = world.send(&Request::post("/anthropic/v1/messages/batches", &body).header("x-api-key", &ours));
+    assert_answered(&made);
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    for path in [format!("/messages/batches/{id}"), format!("/messages/batches/{id}/results")] {
+        assert_answered(&call("GET", &path, &ours));
+        assert_refused(&call("GET", &path, &theirs), 404, "object_not_found");
+    }
+    assert_refused(&call("POST", &format!("/messages/batches/{id}/cancel"), &theirs), 404, "object_not_found");
+    assert_eq!(ids(&call("GET", "/messages/batches", &ours).json()), [id]);
+    assert!(ids(&call("GET", "/messages/batches", &theirs).json()).is_empty());
 }
 
 #[test]
