@@ -115,6 +115,11 @@ impl Control {
                     uuid::Builder::from_random_bytes(clock::random().map_err(ApiError::from)?).into_uuid().to_string();
                 let actor = Actor::System { part: "start".to_owned() };
                 let mut write = self.store().write(actor, None, self.now()).await?;
+                // Writes of all nodes come one after the other: another may have been first.
+                if let Some(theirs) = self.store().meta(NAME).await? {
+                    drop(self.0.instance.set(theirs));
+                    return Ok(());
+                }
                 write.put_meta(NAME, &fresh).await?;
                 let said = Change {
                     action: "instance.create".to_owned(),
@@ -146,8 +151,11 @@ impl Control {
                 let name = "bootstrap".to_owned();
                 let draft = crate::api::tokens::Draft { name, role: Role::Owner, expires_at: None, reason: None };
                 let actor = Actor::System { part: "bootstrap".to_owned() };
-                crate::api::tokens::store(self, actor, None, draft, bootstrap.hash).await?;
-                Ok(())
+                match crate::api::tokens::store(self, actor, None, draft, bootstrap.hash).await {
+                    // Another node was first.
+                    Err(_) if self.store().token_by_hash(&bootstrap.hash).await?.is_some() => Ok(()),
+                    made => Ok(made.map(drop)?),
+                }
             }
             (Some(_), Some(_)) => {
                 tracing::warn!("KEYWARD_BOOTSTRAP_TOKEN is not used: this installation has an owner already");
