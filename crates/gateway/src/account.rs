@@ -142,6 +142,16 @@ impl Account {
         }
     }
 
+    /// An error that came within a stream, after HTTP 200, can mean a dead key or an empty purse as well: this call is
+    /// lost, the next one shall not be.
+    fn heed(&self, reading: &Reading) {
+        let (Some(parts), Some(credential)) = (&reading.error, &self.credential) else { return };
+        let (cause, _) = self.plan.provider.classify(None, parts);
+        if self.status < 400 && (cause.is_dead() || cause.is_broke()) {
+            self.take_out(credential, cause);
+        }
+    }
+
     /// Notes that objects were made under this call, before anybody is told their ids.
     pub(crate) fn made(&self, made: &[Made]) {
         let Some(credential) = &self.credential else { return };
@@ -205,6 +215,7 @@ impl Account {
         if reading.complete {
             self.pass.settle(reading.usage.buckets.total());
         }
+        self.heed(reading);
         let grant = &self.pass.grant.grant;
         let Some(credential) = &self.credential else { return };
         let total = self.caller.started.elapsed();

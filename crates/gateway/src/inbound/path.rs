@@ -118,7 +118,25 @@ fn carries_credential(pair: &str, public_id: &str) -> bool {
     })
 }
 
+/// Longer parts of a path are not repeated in a message: somebody may have put a key there.
+const LONGEST_SHOWN: usize = 24;
+
 /// A text from a request, short and harmless enough for a message.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().filter(char::is_ascii_graphic).take(120).collect()
+    let plain: String = text.chars().filter(char::is_ascii_graphic).take(240).collect();
+    let parts: Vec<&str> = plain.split('/').map(|part| if part.len() > LONGEST_SHOWN { "…" } else { part }).collect();
+    parts.join("/").chars().take(120).collect()
+}
+
+#[cfg(test)]
+mod shown_tests {
+    use super::shown;
+
+    #[test]
+    fn a_key_that_somebody_put_into_the_path_is_not_repeated() {
+        let key = format!("sk-{}", "x".repeat(40));
+        assert_eq!(shown(&format!("/v1/chat/{key}/end")), "/v1/chat/…/end");
+        assert_eq!(shown("/organization/admin_api_keys"), "/organization/admin_api_keys");
+        assert_eq!(shown("/a\u{1b}[31m"), "/a[31m");
+    }
 }
