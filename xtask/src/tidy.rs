@@ -39,7 +39,8 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let skipped = matches!(name, "target" | ".git" | ".cache" | "node_modules" | "Cargo.lock" | "package-lock.json");
+        let skipped =
+            matches!(name, "target" | ".git" | ".cache" | "node_modules" | "Cargo.lock" | "package-lock.json");
         if path.is_dir() && !skipped && !path.is_symlink() {
             walk(&path, files)?;
         } else if path.is_file() && !skipped {
@@ -67,13 +68,21 @@ fn rust_file(name: &str, text: &str) -> Vec<String> {
 
 /// Long runs that have the shape of a live key. Tests make their keys at run time.
 fn secrets(name: &str, text: &str) -> Vec<String> {
-    let shapes: &[(&str, usize)] =
-        &[("sk-ant-api03-", 80), ("sk-proj-", 60), ("sk-svcacct-", 60), ("AIza", 35), ("gsk_", 50), ("xai-", 70), ("hf_", 34)];
+    let shapes: &[(&str, usize)] = &[
+        ("sk-ant-api03-", 80),
+        ("sk-proj-", 60),
+        ("sk-svcacct-", 60),
+        ("AIza", 35),
+        ("gsk_", 50),
+        ("xai-", 70),
+        ("hf_", 34),
+    ];
     let mut problems = Vec::new();
     for (prefix, length) in shapes {
         for (at, _) in text.match_indices(prefix) {
             let rest = text.get(at + prefix.len()..).unwrap_or_default();
-            let run = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')).count();
+            let run =
+                rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')).count();
             if run >= *length {
                 problems.push(format!("{name}: holds something shaped like a key ({prefix}…)"));
             }
@@ -91,7 +100,8 @@ fn map(root: &Path) -> Result<Vec<String>> {
         problems.push(format!("ARCHITECTURE.md: {lines} lines, the limit is {MAX_ARCHITECTURE_LINES}"));
     }
     for quoted in text.split('`').skip(1).step_by(2) {
-        let is_path = quoted.contains('/') && !quoted.contains([' ', '<', '{', '*', ':', '(']) && !quoted.starts_with('/');
+        let is_path =
+            quoted.contains('/') && !quoted.contains([' ', '<', '{', '*', ':', '(']) && !quoted.starts_with('/');
         if is_path && !root.join(quoted).exists() {
             problems.push(format!("ARCHITECTURE.md: `{quoted}` does not exist"));
         }

@@ -79,9 +79,9 @@ fn wrong_owners(root: &Path, dependency: &str, rooms: &[&str]) -> Result<Vec<Str
         let name = room.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         let manifest = std::fs::read_to_string(room.join("Cargo.toml"))?;
         let normal = manifest.split("[dev-dependencies]").next().unwrap_or_default();
-        let names_it = normal.lines().any(|line| {
-            line.strip_prefix(dependency).is_some_and(|rest| rest.starts_with([' ', '.', '=']))
-        });
+        let names_it = normal
+            .lines()
+            .any(|line| line.strip_prefix(dependency).is_some_and(|rest| rest.starts_with([' ', '.', '='])));
         if names_it && !rooms.contains(&name.as_str()) {
             problems.push(format!("crates/{name} depends on {dependency}, which belongs to {}", rooms.join(", ")));
         }
