@@ -4,12 +4,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf '==> %s\n' "$*"; }
 
-say "Building the tests"
-cargo build --locked -p keyward
-say "Running the tests"
-cargo nextest run --locked --workspace
-say "Documentation examples"
-cargo test --locked --workspace --doc --quiet
 say "Fuzz targets, a smoke run of each"
 scripts/fuzz.sh
+say "Building the product and its tests"
+cargo build --locked -p keyward
+cargo nextest run --locked --workspace --no-run
+say "Running the tests"
+cargo nextest run --locked --workspace
 say "All tests passed"
