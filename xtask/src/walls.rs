@@ -1,7 +1,7 @@
 //! The walls between the rooms, proven with `cargo tree`. Each wall has a positive twin: a query with a misspelt name
 //! fails in the same way as a wall that holds, so the same query must succeed somewhere else.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::{path::Path, process::Command};
 
 /// (from, to): `from` must not reach `to`.
@@ -38,6 +38,9 @@ const DOORS: &[(&str, &str)] = &[
 /// Rooms that may name a crate in their manifest; everyone else goes through them.
 const OWNERS: &[(&str, &[&str])] = &[("sqlx", &["store"]), ("memmap2", &["gateway"]), ("age", &["vault", "cli"])];
 
+/// What cargo says when `from` does not depend on `to` at all.
+const NOT_THERE: &str = "did not match any packages";
+
 /// Every wall that does not hold, in words.
 ///
 /// # Errors
@@ -65,10 +68,13 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<String>> {
 
 fn reaches(root: &Path, from: &str, to: &str) -> Result<bool> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--package", from, "--invert", to])
+        .args(["tree", "--locked", "--edges", "normal,build", "--package", from, "--invert", to])
         .current_dir(root)
         .output()
         .context("running cargo tree")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    // Any other failure (no registry, a broken manifest) is not an answer, least of all "the wall holds".
+    ensure!(output.status.success() || said.contains(NOT_THERE), "cargo tree --package {from} --invert {to}: {said}");
     Ok(output.status.success() && !output.stdout.is_empty())
 }
 
