@@ -1,5 +1,5 @@
 //! What the tests stand on: provider emulators, a driver for the real `keyward` binary, clients that send exactly what
-//! they are told, and a search for marked keys. Never linked into the product.
+//! they are told, a private PostgreSQL, a disk that fills up when told to, and a search for marked keys. Never linked into the product.
 //!
 //! Everything here is synchronous for its caller: an emulator runs on a thread of its own, and waiting is done on
 //! conditions with a bound, never by sleeping for a while and hoping.
@@ -7,10 +7,13 @@
 pub mod calls;
 pub mod canary;
 pub mod cli;
+pub mod disk;
 pub mod emulator;
 pub mod encode;
 pub mod keys;
+pub mod mmdb;
 pub mod other_wires;
+pub mod postgres;
 pub mod random;
 pub mod sdk;
 pub mod server;
@@ -19,6 +22,7 @@ pub mod wire;
 
 pub use emulator::{Emulator, Gate, Script, State};
 pub use keys::Service;
+pub use postgres::Postgres;
 pub use server::Keyward;
 
 use std::time::Duration;

@@ -226,13 +226,25 @@ impl Keyward {
     /// When it cannot be run.
     #[must_use]
     pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Run {
+        Run::of(self.client(&[arguments, &["--format", "json"]].concat()), input)
+    }
+
+    /// A command of the client as people run it, without `--format json`.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn run_for_people(&self, arguments: &[&str]) -> Run {
+        Run::of(self.client(arguments), b"")
+    }
+
+    fn client(&self, arguments: &[&str]) -> Command {
         let mut command = self.command();
-        command.args(arguments).args(["--format", "json"]);
+        command.args(arguments).current_dir(self.folder.path());
         if self.ready != Value::Null && !self.options.without_token {
             command.env("KEYWARD_ADDR", format!("http://{}", self.admin())).env("KEYWARD_TOKEN", &self.token);
         }
-        command.current_dir(self.folder.path());
-        Run::of(command, input)
+        command
     }
 
     /// A command that must end well; its answer as JSON.

@@ -53,8 +53,21 @@ impl Authority {
     /// When they cannot be written.
     #[must_use]
     pub fn server_files(&self, folder: &Path) -> (String, String) {
-        let (certificate, key) = self.signed(ExtendedKeyUsagePurpose::ServerAuth);
-        let (cert_path, key_path) = (folder.join("server.pem"), folder.join("server.key"));
+        self.files(ExtendedKeyUsagePurpose::ServerAuth, folder, "server")
+    }
+
+    /// Writes a client's certificate and key into a folder; gives their names.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    #[must_use]
+    pub fn client_files(&self, folder: &Path) -> (String, String) {
+        self.files(ExtendedKeyUsagePurpose::ClientAuth, folder, "client")
+    }
+
+    fn files(&self, purpose: ExtendedKeyUsagePurpose, folder: &Path, name: &str) -> (String, String) {
+        let (certificate, key) = self.signed(purpose);
+        let (cert_path, key_path) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
         for (path, text) in [(&cert_path, certificate.pem()), (&key_path, key.serialize_pem())] {
             // Replaced as a whole, as tools that renew certificates do it.
             let draft = path.with_extension("draft");
