@@ -2,7 +2,7 @@
 //! under a running gateway is safe; a new file is taken up on [`Geo::reload`].
 
 use arc_swap::ArcSwap;
-use maxminddb::{MaxMindDbError, Reader, geoip2};
+use maxminddb::{MaxMindDbError, Reader, WithinOptions, geoip2};
 use std::{
     fs, io,
     net::IpAddr,
@@ -23,7 +23,7 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The file is no such database, or has no countries.
+    /// The file is no such database.
     #[error("{path} is not a country database in MaxMind's format")]
     Format {
         /// Which file.
@@ -32,7 +32,16 @@ pub enum Error {
         #[source]
         source: MaxMindDbError,
     },
+    /// The file is such a database of something else, such as of networks' owners.
+    #[error("{path} names no countries: use a country or city database in MaxMind's format")]
+    NoCountries {
+        /// Which file.
+        path: PathBuf,
+    },
 }
+
+/// How many networks of a database are looked at for a country. In one of countries the first has it.
+const LOOK: usize = 10_000;
 
 /// Length and time of change: what tells one state of a file from the next.
 type Stamp = (u64, Option<SystemTime>);
@@ -93,7 +102,23 @@ fn stamp(path: &Path) -> Result<Stamp, Error> {
 
 fn read(path: &Path) -> Result<Reader<Vec<u8>>, Error> {
     let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    Reader::from_source(bytes).map_err(|source| Error::Format { path: path.to_owned(), source })
+    let wrong = |source| Error::Format { path: path.to_owned(), source };
+    let reader = Reader::from_source(bytes).map_err(wrong)?;
+    if names_countries(&reader).map_err(wrong)? {
+        Ok(reader)
+    } else {
+        Err(Error::NoCountries { path: path.to_owned() })
+    }
+}
+
+fn names_countries(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
+    for network in reader.networks(WithinOptions::default())?.take(LOOK) {
+        let found = network?.decode::<geoip2::Country<'_>>().ok().flatten();
+        if found.is_some_and(|found| found.country.iso_code.is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -80,4 +80,13 @@ fn what_is_no_database_is_said() {
     fs::write(&path, b"no database").expect("written");
     let Err(error) = Geo::open(&path) else { panic!("opened nonsense") };
     assert!(matches!(error, Error::Format { .. }) && error.to_string().contains("country.mmdb"));
+    // A database of something else: nobody would ever be anywhere.
+    let other = database("AT", "DE").windows(8).position(|name| name == b"iso_code").expect("it names countries");
+    let mut bytes = database("AT", "DE");
+    let second = bytes.windows(8).rposition(|name| name == b"iso_code").expect("it names countries");
+    for at in [other, second] {
+        bytes[at] = b'x';
+    }
+    fs::write(&path, bytes).expect("written");
+    assert!(matches!(Geo::open(&path), Err(Error::NoCountries { .. })));
 }
