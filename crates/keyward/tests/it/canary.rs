@@ -108,6 +108,27 @@ fn wrong_requests(world: &World, heard: &mut Heard, secret: &str) {
     heard.answer("as a bearer", &Request::get("/api/v1/keys").bearer(secret).send(world.server.admin()));
 }
 
+/// The secret where a name belongs: what people do who are in a hurry. Nobody repeats it to them, or stores it.
+fn slips(world: &World, heard: &mut Heard, secret: &str) {
+    for arguments in [
+        &["credential", "add", "--project", PROJECT, "--provider", "openai", "--name", "x", "--secret", secret][..],
+        &["credential", "add", "--project", PROJECT, "--provider", "openai", "--name", "x", secret],
+        &["credential", "add", "--project", PROJECT, "--provider", secret, "--name", "x"],
+        &["credential", "show", secret],
+        &["credential", "verify", secret],
+        &["key", "show", secret],
+        &["key", "revoke", secret],
+        &["usage", "--key", secret],
+        &["provider", "show", secret],
+        &["project", "show", secret],
+    ] {
+        let run = world.server.run_with(arguments, b"");
+        assert_ne!(run.status, 0, "{}", run.all());
+        // The words that were typed are the caller's own; the answer is ours.
+        heard.note("a slip on the command line", run.all());
+    }
+}
+
 fn look_everywhere(world: &World, heard: &mut Heard) {
     let backup = world.server.folder().join("canary.backup").to_string_lossy().into_owned();
     for arguments in [
@@ -119,17 +140,30 @@ fn look_everywhere(world: &World, heard: &mut Heard) {
         &["usage", "--by", "key"],
         &["usage", "--by", "credential"],
         &["usage", "--by", "model"],
+        &["usage", "--by", "project"],
+        &["usage", "--by", "day"],
+        &["usage", "--by", "operation"],
         &["credential", "list"],
         &["credential", "show", "openai"],
         &["key", "list"],
         &["key", "show", "openai"],
         &["project", "list"],
         &["project", "show", PROJECT],
+        &["project", "update", PROJECT, "--rpm", "100000"],
         &["provider", "list"],
+        &["provider", "show", "openai"],
+        &["provider", "price", "--provider", "openai"],
+        &["token", "create", "reader", "--role", "auditor"],
+        &["token", "list"],
+        &["token", "revoke", "reader"],
+        &["vault", "recovery", "prove", "--identity", "identity.txt"],
         &["whoami"],
     ] {
         command(world, heard, arguments, b"");
+        // What is written for people is made elsewhere than what is written for scripts.
+        heard.note(&arguments.join(" "), world.server.run_for_people(arguments).all());
     }
+    restored(world, heard, &backup);
     for path in [
         "/metrics",
         "/healthz",
@@ -143,6 +177,11 @@ fn look_everywhere(world: &World, heard: &mut Heard) {
         "/api/v1/doctor",
         "/api/v1/usage?by=day",
         "/api/v1/tokens",
+        "/api/v1/providers",
+        "/api/v1/projects",
+        "/api/docs",
+        "/setup",
+        "/",
     ] {
         heard.answer(path, &world.server.api("GET", path, None));
     }
@@ -153,6 +192,17 @@ fn look_everywhere(world: &World, heard: &mut Heard) {
     let limits = fs::read_to_string(format!("{process}/limits")).expect("the process has limits");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit for core files");
     assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "no core dumps: {core}");
+}
+
+/// A backup that was brought back, with everything in it out of its encryption.
+fn restored(world: &World, heard: &mut Heard, backup: &str) {
+    let place = |name: &str| world.server.folder().join(name).to_string_lossy().into_owned();
+    let (identity, data) = (place("identity.txt"), place("restored"));
+    let restore = world.server.run(&["restore", backup, "--identity", &identity, "--data-dir", &data]);
+    heard.note("restore", restore.all());
+    let _brought_back = restore.ok();
+    let check = ["vault", "recover", "--check", "--identity", &identity, "--data-dir", &data];
+    heard.note("recover", world.server.run(&check).ok().all());
 }
 
 #[test]
@@ -192,12 +242,12 @@ fn a_real_key_is_in_the_providers_header_and_nowhere_else() {
     command(&world, &mut heard, &["credential", "verify", "anthropic"], b"");
     command(&world, &mut heard, &["credential", "disable", "anthropic"], b"");
     command(&world, &mut heard, &["credential", "enable", "anthropic"], b"");
-    command(
-        &world,
-        &mut heard,
-        &["credential", "add", "--project", PROJECT, "--provider", "openai", "--name", "again"],
-        marked[0].as_bytes(),
-    );
+    let add = ["credential", "add", "--project", PROJECT, "--provider", "openai", "--name", "again"];
+    command(&world, &mut heard, &add, marked[0].as_bytes());
+    slips(&world, &mut heard, &marked[0]);
+    let replace = ["credential", "replace", "gemini"];
+    marked.push(world.emulator(Service::Gemini).key(State::Live));
+    command(&world, &mut heard, &replace, marked[marked.len() - 1].as_bytes());
     look_everywhere(&world, &mut heard);
     command(&world, &mut heard, &["credential", "revoke", "deepseek"], b"");
     command(&world, &mut heard, &["key", "revoke", "deepseek"], b"");

@@ -171,3 +171,24 @@ fn a_graceful_stop_finishes_calls_and_settles() {
     });
     assert!(row["requests"].as_u64() >= Some(1) && row["output_tokens"].as_u64() >= Some(10), "{row}");
 }
+
+#[test]
+fn a_stop_waits_no_longer_than_was_said_and_settles_what_it_cut() {
+    let gate = keyward_testkit::Gate::new();
+    let options = keyward_testkit::server::Options {
+        arguments: vec!["--drain".to_owned(), "0s".to_owned()],
+        ..keyward_testkit::server::Options::default()
+    };
+    let mut world = World::with_options(&[Service::OpenAi], options);
+    world.credential(Service::OpenAi, "main", Script::default().stopping_at(1, &gate));
+    let key = world.key("web", json!({"providers": ["openai"]}));
+    let mut stream = world.open(&world.call(Service::OpenAi, true, &key));
+    stream.read_until("Hello");
+    assert!(world.server.stop().success(), "a call that was cut is no failure: {}", world.server.log());
+    let (_, complete) = stream.rest();
+    assert!(!complete, "the provider stands at its gate: nothing can be whole");
+    assert!(world.server.log().contains("still running at the deadline"), "{}", world.server.log());
+    world.server.launch();
+    let row = world.usage_of("web", 1);
+    assert_eq!(row["errors"].as_u64(), Some(1), "{row}");
+}

@@ -9,6 +9,7 @@
 
 mod canary;
 mod connections;
+mod country;
 mod crash;
 mod failover;
 mod first_run;
@@ -16,8 +17,13 @@ mod golden;
 mod matrix;
 mod operators;
 mod ownership;
+mod postgres;
+mod records;
 mod revocation;
 mod sdk;
+mod shapes;
+mod sources;
+mod storage;
 mod streaming;
 mod tampering;
 mod transparency;

@@ -74,7 +74,9 @@ fn both_listeners_speak_tls_and_follow_their_files() {
     // New files, same names: new connections get the new certificate, without a restart.
     let second = Authority::new();
     let _names = second.server_files(folder.path());
-    crate::world::eventually("the new certificate", || second.try_connect(server.gateway()).is_ok().then_some(()));
+    for listener in [server.gateway(), server.admin()] {
+        crate::world::eventually("the new certificate", || second.try_connect(listener).is_ok().then_some(()));
+    }
 }
 
 #[test]
@@ -94,6 +96,36 @@ fn clients_of_the_gateway_must_show_a_certificate_where_it_is_asked_for() {
     for refused in [authority.try_talk(server.gateway(), None), authority.try_talk(server.gateway(), Some(&stranger))] {
         assert!(refused.is_err(), "a connection without a known certificate was served");
     }
+}
+
+#[test]
+fn people_must_show_a_certificate_where_the_admin_side_asks_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (authority, people, strangers) = (Authority::new(), Authority::new(), Authority::new());
+    let ca = people.authority_file(folder.path());
+    let server =
+        Keyward::start_with(BINARY, tls_options(&authority, folder.path(), &["--admin-tls-client-ca".to_owned(), ca]));
+    for refused in [authority.try_talk(server.admin(), None), authority.try_talk(server.admin(), Some(&strangers))] {
+        assert!(refused.is_err(), "a connection without a known certificate was served");
+    }
+    authority.try_talk(server.admin(), Some(&people)).expect("a known certificate is served");
+    // Applications are not people: the gateway asks for none.
+    let answer = over_tls(&authority, &server, false, &Request::get("/openai/v1/models"));
+    assert_eq!(answer.header("keyward-error"), Some("missing_key"));
+
+    // The command line can show one.
+    std::fs::create_dir(folder.path().join("trusted")).expect("a folder");
+    let trusted = authority.authority_file(&folder.path().join("trusted"));
+    let (cert, key) = people.client_files(folder.path());
+    let whoami = |more: &[&str]| {
+        let mut command = std::process::Command::new(BINARY);
+        command.args(["whoami", "--format", "json", "--ca", &trusted]).args(more).env_clear();
+        command.env("KEYWARD_ADDR", format!("https://localhost:{}", server.admin().port()));
+        command.env("KEYWARD_TOKEN", server.token());
+        keyward_testkit::cli::Run::of(command, b"")
+    };
+    assert_eq!(whoami(&[]).status, 2);
+    assert_eq!(whoami(&["--client-cert", &cert, "--client-key", &key]).ok().json()["role"], "owner");
 }
 
 #[test]
