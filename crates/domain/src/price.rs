@@ -2,7 +2,8 @@
 
 use crate::{
     Millis, Money,
-    usage::{CostBasis, Usage},
+    provider::Counter,
+    usage::{Units, Usage},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -88,6 +89,24 @@ pub struct Fees {
     pub image: Option<i64>,
     /// Per page read.
     pub page: Option<i64>,
+    /// Per call that searched the web, however often.
+    pub searching: Option<i64>,
+    /// Per web search by the older kind of tool; as any search when left out.
+    pub preview_search: Option<i64>,
+    /// Per search in the customer's own files.
+    pub file_search: Option<i64>,
+    /// Per run of code in the provider's sandbox.
+    pub code_run: Option<i64>,
+}
+
+/// What tokens cost where a call was computed somewhere else than usual.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionRate {
+    /// The region as the provider names it in answers.
+    pub region: Box<str>,
+    /// Thousandths of the price of tokens: 1100 is a tenth more.
+    pub permille: u32,
 }
 
 /// The price of one model at one provider.
@@ -114,9 +133,12 @@ pub struct Price {
     /// Times of the day.
     #[serde(default)]
     pub clock: Vec<ClockRates>,
-    /// Fees.
+    /// Fees. Those left out are the file's own, if it has them.
     #[serde(default)]
     pub fees: Fees,
+    /// Regions with another price of tokens. None: the file's own, if it has them.
+    #[serde(default)]
+    pub regions: Vec<RegionRate>,
     /// The context window in tokens, when known.
     #[serde(default)]
     pub context: Option<u64>,
@@ -163,6 +185,62 @@ pub struct PriceBook {
     pub version: Box<str>,
     prices: Vec<Price>,
     index: HashMap<Box<str>, Vec<usize>>,
+}
+
+impl Fees {
+    /// These, and where they say nothing, others.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Self {
+        Self {
+            request: self.request.or(base.request),
+            search: self.search.or(base.search),
+            second: self.second.or(base.second),
+            million_characters: self.million_characters.or(base.million_characters),
+            image: self.image.or(base.image),
+            page: self.page.or(base.page),
+            searching: self.searching.or(base.searching),
+            preview_search: self.preview_search.or(base.preview_search),
+            file_search: self.file_search.or(base.file_search),
+            code_run: self.code_run.or(base.code_run),
+        }
+    }
+
+    /// The fees of a call in femto-USD.
+    fn of(&self, units: &Units) -> i128 {
+        let each = |count: u64, nano: Option<i64>| i128::from(count) * i128::from(nano.unwrap_or(0)) * 1_000_000;
+        let searched = u64::from(units.searches > 0 || units.preview_searches > 0);
+        let seconds = i128::from(units.millis) * i128::from(self.second.unwrap_or(0)) * 1_000;
+        let characters = i128::from(units.characters) * i128::from(self.million_characters.unwrap_or(0));
+        each(1, self.request)
+            + each(units.searches, self.search)
+            + each(searched, self.searching)
+            + each(units.preview_searches, self.preview_search.or(self.search))
+            + each(units.file_searches, self.file_search)
+            + each(units.code_runs, self.code_run)
+            + each(units.images, self.image)
+            + each(units.pages, self.page)
+            + seconds
+            + characters
+    }
+
+    /// Whether something was counted for which there is no fee.
+    fn lacks(&self, counter: Counter, units: &Units) -> bool {
+        let (count, fee) = match counter {
+            Counter::Searches => {
+                let search = self.search.or(self.searching);
+                let preview = units.preview_searches > 0 && self.preview_search.or(search).is_none();
+                return preview || (units.searches > 0 && search.is_none());
+            }
+            Counter::FileSearches => (units.file_searches, self.file_search),
+            Counter::CodeRuns => (units.code_runs, self.code_run),
+            Counter::Seconds => (units.millis, self.second),
+            Counter::Characters => (units.characters, self.million_characters),
+            Counter::Images => (units.images, self.image),
+            Counter::Pages => (units.pages, self.page),
+            _ => return false,
+        };
+        count > 0 && fee.is_none()
+    }
 }
 
 impl Rates {
@@ -235,18 +313,32 @@ impl Price {
     #[must_use]
     pub fn cost(&self, usage: &Usage, at: Millis) -> Money {
         let rates = self.rates_for(usage.buckets.all_input(), usage.tier.as_deref(), at);
-        let femto = |count: u64, nano_each: Option<i64>, per: i128| {
-            i128::from(count) * i128::from(nano_each.unwrap_or(0)) * (1_000_000 / per)
-        };
-        let seconds = i128::from(usage.units.millis) * i128::from(self.fees.second.unwrap_or(0)) * 1_000;
-        let sum = rates.of(&usage.buckets)
-            + femto(1, self.fees.request, 1)
-            + femto(usage.units.searches, self.fees.search, 1)
-            + seconds
-            + femto(usage.units.characters, self.fees.million_characters, 1_000_000)
-            + femto(usage.units.images, self.fees.image, 1)
-            + femto(usage.units.pages, self.fees.page, 1);
-        Money::from_femto_ceil(sum)
+        let tokens = rates.of(&usage.buckets);
+        let tokens = self.region(usage).map_or(tokens, |rate| {
+            let femto = tokens * i128::from(rate.permille);
+            // Up, as every fraction of a cost goes.
+            femto.div_euclid(1_000) + i128::from(femto.rem_euclid(1_000) > 0)
+        });
+        Money::from_femto_ceil(tokens + self.fees.of(&usage.units))
+    }
+
+    fn region(&self, usage: &Usage) -> Option<&RegionRate> {
+        self.regions.iter().find(|rate| usage.region.as_deref() == Some(&*rate.region))
+    }
+
+    /// Whether the call used something that this price does not know: a tier, a region, or one of the things that are
+    /// billed besides tokens. What [`Self::cost`] says is then only a part of what it cost.
+    #[must_use]
+    pub fn lacks(&self, usage: &Usage, apart: &[Counter]) -> bool {
+        let tier = usage.tier.as_deref().is_some_and(|tier| !self.tiers.iter().any(|entry| *entry.tier == *tier));
+        let region = usage.region.is_some() && self.region(usage).is_none();
+        tier || region || apart.iter().any(|counter| self.fees.lacks(*counter, &usage.units))
+    }
+
+    /// Whether tokens have a price, so that an estimate of them is one of the cost.
+    #[must_use]
+    pub const fn by_tokens(&self) -> bool {
+        self.rates.input.is_some() || self.rates.output.is_some()
     }
 }
 
@@ -306,18 +398,10 @@ impl PriceBook {
         &self.prices
     }
 
-    /// What a call costs: the provider's own figure when it gave one, else usage times the price of the model that
-    /// answered (or, when that has none, of the model asked for).
+    /// The price that holds for a call: that of the model that answered or, when that has none, of the model asked for.
     #[must_use]
-    pub fn cost(&self, provider: &str, asked: &str, usage: &Usage, at: Millis) -> (Money, CostBasis) {
-        if let Some(cost) = usage.provider_cost {
-            return (cost, CostBasis::Provider);
-        }
-        let answered = usage.model.as_deref().and_then(|model| self.find(provider, model, at));
-        match answered.or_else(|| self.find(provider, asked, at)) {
-            Some(price) => (price.cost(usage, at), CostBasis::Priced),
-            None => (Money::ZERO, CostBasis::Unpriced),
-        }
+    pub fn of_call(&self, provider: &str, asked: &str, answered: Option<&str>, at: Millis) -> Option<&Price> {
+        answered.and_then(|model| self.find(provider, model, at)).or_else(|| self.find(provider, asked, at))
     }
 }
 
@@ -341,7 +425,7 @@ fn strip_date(model: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::{Buckets, Units};
+    use crate::usage::Buckets;
 
     fn price() -> Price {
         Price {
@@ -397,6 +481,49 @@ mod tests {
         call.tier = Some("flex".into());
         call.units = Units { searches: 2, millis: 1_500, ..Units::default() };
         assert_eq!(price().cost(&call, 0), Money::from_nano(75_000 + 20_000_000 + 150_000));
+    }
+
+    #[test]
+    fn tools_have_fees_of_their_own_and_what_has_none_is_lacking() {
+        let apart = [Counter::Searches, Counter::FileSearches, Counter::CodeRuns];
+        let mut price = price();
+        price.fees = Fees { search: Some(10_000_000), file_search: Some(2_500_000), ..Fees::default() };
+        let mut call = usage(Buckets::default());
+        call.units = Units { searches: 2, preview_searches: 1, file_searches: 3, ..Units::default() };
+        assert_eq!(price.cost(&call, 0), Money::from_nano(20_000_000 + 10_000_000 + 7_500_000));
+        assert!(!price.lacks(&call, &apart));
+        price.fees.preview_search = Some(25_000_000);
+        assert_eq!(price.cost(&call, 0), Money::from_nano(20_000_000 + 25_000_000 + 7_500_000));
+        call.units.code_runs = 1;
+        assert!(price.lacks(&call, &apart), "code runs have no price");
+        assert!(!price.lacks(&call, &apart[..2]), "and are not billed apart everywhere");
+        // A fee for the call that searched, however often it did.
+        price.fees = Fees { searching: Some(35_000_000), ..Fees::default() };
+        call.units = Units { searches: 4, ..Units::default() };
+        assert_eq!(price.cost(&call, 0), Money::from_nano(35_000_000));
+        assert!(!price.lacks(&call, &apart));
+        price.fees = Fees::default();
+        assert!(price.lacks(&call, &apart));
+        assert!(!price.lacks(&usage(Buckets { output: 9, ..Buckets::default() }), &apart));
+    }
+
+    #[test]
+    fn a_region_multiplies_tokens_and_no_fees() {
+        let mut price = price();
+        price.regions = vec![RegionRate { region: "us".into(), permille: 1_100 }];
+        let mut call = usage(Buckets { input: 3, ..Buckets::default() });
+        call.units.searches = 1;
+        call.region = Some("us".into());
+        assert_eq!(price.cost(&call, 0), Money::from_nano(8_250 + 10_000_000));
+        assert!(!price.lacks(&call, &[]));
+        call.region = Some("eu".into());
+        assert_eq!(price.cost(&call, 0), Money::from_nano(7_500 + 10_000_000));
+        assert!(price.lacks(&call, &[]), "a region without a price");
+        call.region = None;
+        call.tier = Some("scale".into());
+        assert!(price.lacks(&call, &[]), "a tier without a price");
+        call.tier = Some("flex".into());
+        assert!(!price.lacks(&call, &[]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! and documentation all read the same descriptor.
 //!
 //! JSON paths are dotted: `usage.prompt_tokens`. `a[]` means every element of the array `a`; `a[k=V].v` means the
-//! `v` of those elements whose `k` is the string `V`. A list of paths means "the first that is there".
+//! `v` of those elements whose `k` is the string `V`; `k` may be dotted too. A list of paths means "the first that is there".
 
 mod errors;
 mod shape;
@@ -197,6 +197,10 @@ pub struct Operation {
     /// Paths of counts that multiply the output (`n`, `best_of`, `candidateCount`).
     #[serde(default)]
     pub multipliers: Vec<Box<str>>,
+    /// The path of the text in the request whose characters are billed where the answer reports no use (speech). Of a
+    /// WebSocket: that the client's messages are such text, of which their bytes are the upper bound.
+    #[serde(default)]
+    pub characters: Option<Box<str>>,
     /// The path of the flag that asks for a stream, such as `stream`.
     #[serde(default)]
     pub stream_flag: Option<Box<str>>,
@@ -405,6 +409,9 @@ pub struct Example {
     /// The billed tier it must give; none when it is the base tier.
     #[serde(default)]
     pub tier: Option<Box<str>>,
+    /// The region it must give; none when it is the usual one.
+    #[serde(default)]
+    pub region: Option<Box<str>>,
     /// What the error must be classified as.
     #[serde(default)]
     pub cause: Option<Cause>,

@@ -30,6 +30,23 @@ pub struct Buckets {
 }
 
 impl Buckets {
+    /// These and others together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_long: self.cache_write_long.saturating_add(other.cache_write_long),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            audio_input: self.audio_input.saturating_add(other.audio_input),
+            audio_output: self.audio_output.saturating_add(other.audio_output),
+            image_input: self.image_input.saturating_add(other.image_input),
+            image_output: self.image_output.saturating_add(other.image_output),
+        }
+    }
+
     /// All input of any kind: what prompt-length price steps look at.
     #[must_use]
     pub fn all_input(&self) -> u64 {
@@ -53,6 +70,7 @@ impl Buckets {
 
 /// What is billed by something other than tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Units {
     /// Web searches or search units.
     pub searches: u64,
@@ -64,6 +82,29 @@ pub struct Units {
     pub images: u64,
     /// Pages read (OCR).
     pub pages: u64,
+    /// Web searches by an older kind of tool that has a price of its own (OpenAI's preview).
+    pub preview_searches: u64,
+    /// Searches in the customer's own files at the provider.
+    pub file_searches: u64,
+    /// Runs of code in the provider's sandbox.
+    pub code_runs: u64,
+}
+
+impl Units {
+    /// These and others together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            searches: self.searches.saturating_add(other.searches),
+            millis: self.millis.saturating_add(other.millis),
+            characters: self.characters.saturating_add(other.characters),
+            images: self.images.saturating_add(other.images),
+            pages: self.pages.saturating_add(other.pages),
+            preview_searches: self.preview_searches.saturating_add(other.preview_searches),
+            file_searches: self.file_searches.saturating_add(other.file_searches),
+            code_runs: self.code_runs.saturating_add(other.code_runs),
+        }
+    }
 }
 
 /// Everything the provider told about one call's use.
@@ -79,6 +120,8 @@ pub struct Usage {
     pub tier: Option<Box<str>>,
     /// The model that answered, as the provider named it.
     pub model: Option<Box<str>>,
+    /// Where the call was computed, as the provider named it, when that is not its usual choice.
+    pub region: Option<Box<str>>,
 }
 
 /// How a cost came about.
@@ -95,6 +138,8 @@ pub enum CostBasis {
     Free,
     /// There is no price for the model: the cost is recorded as zero and marked.
     Unpriced,
+    /// Something that was used has no price, or is not known yet: the cost is what is known of it.
+    Incomplete,
 }
 
 /// How a call ended.

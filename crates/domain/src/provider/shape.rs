@@ -43,6 +43,12 @@ pub enum Counter {
     Images,
     /// Pages.
     Pages,
+    /// A mark, not a count: where it is above zero, the searches were those of the preview tool.
+    PreviewSearch,
+    /// Searches in the customer's own files.
+    FileSearches,
+    /// Runs of code in the provider's sandbox.
+    CodeRuns,
 }
 
 /// How several reports within one answer combine.
@@ -60,7 +66,7 @@ pub enum Merge {
 ///
 /// A counter's value within one report is that of the first root, and under it the first path, that holds a number
 /// (`null` and text do not count). A path through `[]` or `[k=V]` gives the sum over the elements that fit; a path
-/// that *ends* in one gives how many elements fit (`data[]`: images made). An answer that is a JSON array is read as a
+/// that *ends* in one gives how many elements fit (`data[]`: images made), and none is as good as no number. An answer that is a JSON array is read as a
 /// sequence of events (Gemini without `alt=sse`). Later reports combine by [`Merge`]. Then, never below zero:
 ///
 /// - `cache_read` = cache_read; `cache_write` = cache_write, less cache_write_long when
@@ -68,7 +74,10 @@ pub enum Merge {
 /// - `audio_input` = audio_input less cached_audio; `image_input` = image_input less cached_image;
 /// - `input` = input, less the *buckets* of the counters in `input_includes`, plus tool_input;
 /// - `reasoning`, `audio_output`, `image_output` as reported; `output` = output less those in `output_includes`;
-/// - `millis` = seconds times 1000, rounded up; the other units as reported.
+/// - `millis` = seconds times 1000, rounded up; `preview_searches` takes the place of `searches` where preview_search
+///   is above zero; the other units as reported.
+///
+/// What `aside` counts is added to all this, and priced by the model that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsageShape {
@@ -108,6 +117,23 @@ pub struct UsageShape {
     /// (Bedrock's streamed `invoke`: `bytes`). None: events are read as they are.
     #[serde(default)]
     pub payload: Option<Box<str>>,
+    /// Counters of what is billed besides tokens: where one is above zero and the price has no fee for it, the call's
+    /// cost is incomplete. Images are in order when `aside` has reported the tokens they took.
+    #[serde(default)]
+    pub apart: Vec<Counter>,
+    /// Use within the same answers that another model is billed for: the pictures that a chat had made, the
+    /// transcription of what was said. Its roots, counters, includes, events and model count; it combines as this does.
+    #[serde(default)]
+    pub aside: Option<Box<Self>>,
+    /// Paths of where the call was computed, from the answer's top.
+    #[serde(default)]
+    pub region: Vec<Box<str>>,
+    /// Names of regions that mean the base price.
+    #[serde(default)]
+    pub base_regions: Vec<Box<str>>,
+    /// Values of the answer's top-level `status` that mean that the work goes on and its use is not known yet.
+    #[serde(default)]
+    pub pending: Vec<Box<str>>,
     /// For WebSockets and streams: only events whose top-level `type` is one of these report use. Empty: all.
     #[serde(default)]
     pub events: Vec<Box<str>>,
