@@ -15,7 +15,7 @@ enum Elements {
     Itself,
     /// Every element.
     Every,
-    /// Those elements whose field is this text.
+    /// Those elements whose field, which may lie deeper, is this text.
     Where(String, String),
 }
 
@@ -32,7 +32,13 @@ impl JsonPath {
         if text.is_empty() {
             return Ok(Self(Vec::new()));
         }
-        text.split('.').map(|part| Step::parse(part, text)).collect::<Result<_, _>>().map(Self)
+        // A dot within brackets belongs to the name of what is compared.
+        let mut inside = false;
+        let apart = |character: char| {
+            inside = character == '[' || (inside && character != ']');
+            character == '.' && !inside
+        };
+        text.split(apart).map(|part| Step::parse(part, text)).collect::<Result<_, _>>().map(Self)
     }
 
     /// The values the path leads to, in order. Steps that are not there lead nowhere.
@@ -49,14 +55,6 @@ impl JsonPath {
     #[must_use]
     pub fn counts(&self) -> bool {
         self.0.last().is_some_and(|step| step.elements != Elements::Itself)
-    }
-
-    /// Whether there is an array where the path counts elements, even an empty one.
-    #[must_use]
-    pub fn reaches_array(&self, root: &Value) -> bool {
-        let Some((last, before)) = self.0.split_last() else { return false };
-        let holders = Self(before.to_vec());
-        holders.values(root).into_iter().any(|holder| holder.get(&last.field).is_some_and(Value::is_array))
     }
 }
 
@@ -88,7 +86,8 @@ impl Step {
             Elements::Itself => vec![value],
             Elements::Every => elements().collect(),
             Elements::Where(key, text) => {
-                elements().filter(|element| element.get(key).and_then(Value::as_str) == Some(text)).collect()
+                let at = |element: &'v Value| key.split('.').try_fold(element, |value, name| value.get(name));
+                elements().filter(|element| at(element).and_then(Value::as_str) == Some(text)).collect()
             }
         }
     }
@@ -113,15 +112,14 @@ mod tests {
         assert_eq!(found("a.x.y", &value), Vec::<Value>::new());
         assert_eq!(found("", &value), std::slice::from_ref(&value));
         assert_eq!(found("a[].b", &value), Vec::<Value>::new(), "an object is not an array");
+        let value = json!({"c": [{"a": {"t": "X"}, "v": 1}, {"a": {"t": "Y"}, "v": 2}, {"a": null, "v": 3}]});
+        assert_eq!(found("c[a.t=X].v", &value), [json!(1)]);
     }
 
     #[test]
     fn a_path_that_ends_in_elements_counts_them() {
         assert!(JsonPath::parse("data[]").unwrap().counts());
         assert!(!JsonPath::parse("data[].id").unwrap().counts());
-        let path = JsonPath::parse("data[]").unwrap();
-        assert!(path.reaches_array(&json!({"data": []})));
-        assert!(!path.reaches_array(&json!({"data": 1})));
     }
 
     #[test]

@@ -20,40 +20,69 @@ type Thousandths = u128;
 /// What an answer says was used. Headers that carry counters are looked up by lower-case name.
 #[must_use]
 pub fn usage(shape: &UsageShape, example: &Example) -> Usage {
+    let mut usage = Usage::default();
+    let (mut tier, mut region) = (None, None);
+    let reports = reports(&example.content_type, &example.body, shape.payload.as_deref());
+    for report in reports.iter().filter(|report| speaks(shape, example, report)) {
+        tier = first_text(&shape.tier, report).or(tier);
+        region = first_text(&shape.region, report).or(region);
+        usage.model = first_text(&shape.model, report).map(Into::into).or(usage.model);
+        usage.provider_cost = cost(shape, report, usage.provider_cost);
+    }
+    let base = |names: &[Box<str>], name: &str| names.iter().any(|base| **base == *name);
+    usage.tier = tier.filter(|name| !base(&shape.base_tiers, name)).map(Into::into);
+    usage.region = region.filter(|name| !base(&shape.base_regions, name)).map(Into::into);
+    let own = counters(shape, example, &reports);
+    (usage.buckets, usage.units) = (buckets(shape, |counter| whole(&own, counter)), units(&own));
+    if let Some(aside) = &shape.aside {
+        let other = counters(&UsageShape { merge: shape.merge, ..(**aside).clone() }, example, &reports);
+        usage.buckets = usage.buckets.plus(&buckets(aside, |counter| whole(&other, counter)));
+        usage.units = usage.units.plus(&units(&other));
+    }
+    usage
+}
+
+/// Whether an event is one of those that report use; an answer that is no stream always does.
+fn speaks(shape: &UsageShape, example: &Example, report: &Value) -> bool {
+    let streamed = ["text/event-stream", example::EVENT_STREAM, example::MESSAGES].contains(&&*example.content_type);
+    let kind = || report.get("type").and_then(Value::as_str);
+    !streamed || shape.events.is_empty() || kind().is_some_and(|kind| shape.events.iter().any(|event| **event == *kind))
+}
+
+fn counters(shape: &UsageShape, example: &Example, reports: &[Value]) -> BTreeMap<Counter, Thousandths> {
     let mut counters: BTreeMap<Counter, Thousandths> = BTreeMap::new();
     for (counter, header) in &shape.headers {
         if let Some(amount) = example.headers.get(header).and_then(|text| thousandths(text)) {
             counters.insert(*counter, amount);
         }
     }
-    let mut usage = Usage::default();
-    let mut tier = None;
-    for report in reports(&example.content_type, &example.body, shape.payload.as_deref()) {
-        let speaks = shape.events.is_empty()
-            || report.get("type").and_then(Value::as_str).is_some_and(|kind| shape.events.iter().any(|e| **e == *kind));
-        if !speaks {
-            continue;
-        }
-        for (counter, amount) in counted(shape, &report) {
+    for report in reports.iter().filter(|report| speaks(shape, example, report)) {
+        for (counter, amount) in counted(shape, report) {
             let slot = counters.entry(counter).or_default();
             *slot = if shape.merge == Merge::Sum { *slot + amount } else { amount };
         }
-        tier = first_text(&shape.tier, &report).or(tier);
-        usage.model = first_text(&shape.model, &report).map(Into::into).or(usage.model);
-        usage.provider_cost = cost(shape, &report, usage.provider_cost);
     }
-    let amount = |counter| counters.get(&counter).copied();
-    let whole = |counter| u64::try_from(amount(counter).unwrap_or(0) / 1000).unwrap_or(u64::MAX);
-    usage.buckets = buckets(shape, whole);
-    usage.units = Units {
-        searches: whole(Counter::Searches),
-        millis: u64::try_from(amount(Counter::Seconds).unwrap_or(0)).unwrap_or(u64::MAX),
+    counters
+}
+
+fn whole(counters: &BTreeMap<Counter, Thousandths>, counter: Counter) -> u64 {
+    counters.get(&counter).map_or(0, |amount| u64::try_from(amount / 1000).unwrap_or(u64::MAX))
+}
+
+fn units(counters: &BTreeMap<Counter, Thousandths>) -> Units {
+    let whole = |counter| whole(counters, counter);
+    let seconds = counters.get(&Counter::Seconds).copied().unwrap_or(0);
+    let (preview, searches) = (whole(Counter::PreviewSearch) > 0, whole(Counter::Searches));
+    Units {
+        searches: if preview { 0 } else { searches },
+        preview_searches: if preview { searches } else { 0 },
+        millis: u64::try_from(seconds).unwrap_or(u64::MAX),
         characters: whole(Counter::Characters),
         images: whole(Counter::Images),
         pages: whole(Counter::Pages),
-    };
-    usage.tier = tier.filter(|name| shape.base_tiers.iter().all(|base| **base != **name)).map(Into::into);
-    usage
+        file_searches: whole(Counter::FileSearches),
+        code_runs: whole(Counter::CodeRuns),
+    }
 }
 
 /// An answer as it arrived.
@@ -136,6 +165,9 @@ pub fn named(usage: &Usage) -> BTreeMap<Box<str>, u64> {
         ("characters", units.characters),
         ("images", units.images),
         ("pages", units.pages),
+        ("preview_searches", units.preview_searches),
+        ("file_searches", units.file_searches),
+        ("code_runs", units.code_runs),
     ]
     .into_iter()
     .filter(|(_, count)| *count != 0)
@@ -182,7 +214,7 @@ fn amount(path: &str, holder: &Value) -> Option<Thousandths> {
     let path = JsonPath::parse(path).ok()?;
     if path.counts() {
         let count = path.values(holder).len();
-        return path.reaches_array(holder).then_some(count as Thousandths * 1000);
+        return (count > 0).then_some(count as Thousandths * 1000);
     }
     let amounts: Vec<_> = path.values(holder).into_iter().filter_map(Value::as_number).filter_map(milli).collect();
     (!amounts.is_empty()).then(|| amounts.iter().sum())

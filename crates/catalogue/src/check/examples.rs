@@ -64,6 +64,12 @@ fn usage(findings: &mut Findings<'_>, place: &str, shape: &UsageShape, example: 
         format!("the example gives the tier {:?}, not {:?}", read.tier, example.tier),
         "base tiers are given as none",
     );
+    findings.add_if(
+        read.region != example.region,
+        &format!("{place}.region"),
+        format!("the example gives the region {:?}, not {:?}", read.region, example.region),
+        "base regions are given as none",
+    );
 }
 
 fn cause(findings: &mut Findings<'_>, place: &str, provider: &Provider, example: &Example) {
@@ -91,7 +97,16 @@ fn names() -> Vec<Box<str>> {
         image_input: 1,
         image_output: 1,
     };
-    let units = Units { searches: 1, millis: 1, characters: 1, images: 1, pages: 1 };
+    let units = Units {
+        searches: 1,
+        millis: 1,
+        characters: 1,
+        images: 1,
+        pages: 1,
+        preview_searches: 1,
+        file_searches: 1,
+        code_runs: 1,
+    };
     reading::named(&Usage { buckets: ones, units, ..Usage::default() }).into_keys().collect()
 }
 

@@ -114,6 +114,13 @@ fn body(findings: &mut Findings<'_>, place: &str, operation: &Operation) {
         );
         paths.extend(list.iter().enumerate().map(|(index, path)| (format!("{place}.{field}.{index}"), &**path)));
     }
+    findings.add_if(
+        operation.characters.is_some() && (!readable || operation.usage.is_none()),
+        &format!("{place}.characters"),
+        "characters are counted in a body that is read, for a usage shape",
+        "add `request = \"json\"` and `usage`",
+    );
+    paths.extend(operation.characters.iter().map(|path| (format!("{place}.characters"), &**path)));
     paths.extend(operation.stream_flag.iter().map(|path| (format!("{place}.stream_flag"), &**path)));
     for (index, path) in operation.also_models.iter().enumerate() {
         if let Err(message) = JsonPath::parse(path) {

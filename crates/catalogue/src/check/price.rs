@@ -2,16 +2,22 @@
 
 use super::{Findings, Problem, Source, is_day};
 use crate::prices::PriceFile;
-use keyward_domain::price::{Fees, Price, Rates};
+use keyward_domain::price::{Fees, Price, Rates, RegionRate};
 
 /// A rate above this, in nano-USD per million tokens, is a slip of the unit: 100 000 USD.
 const ABSURD: i64 = 100_000_000_000_000;
+
+/// What amounts are in.
+const UNIT: &str = "rates are nano-USD per million tokens: 2_500_000_000 is 2.50 USD";
 
 /// Everything that is wrong with what a file says.
 pub(super) fn problems(source: &Source<'_>, file: &PriceFile) -> Vec<Problem> {
     let mut findings = Findings::new(source);
     let f = &mut findings;
     f.add_if(!file.as_of.is_empty() && !is_day(&file.as_of), "as_of", "it is not a day", "write it like 2026-11-21");
+    let wrong = |amount: &i64| !(0..=ABSURD).contains(amount);
+    f.add_if(fees(&file.fees).iter().flatten().any(wrong), "fees", "an amount is negative or absurd", UNIT);
+    regions(f, "regions", &file.regions);
     for (index, price) in file.prices.iter().enumerate() {
         let place = format!("prices.{index}");
         entry(f, &place, file, price);
@@ -52,7 +58,7 @@ fn entry(findings: &mut Findings<'_>, place: &str, file: &PriceFile, price: &Pri
         amounts.flatten().any(|nano| !(0..=ABSURD).contains(&nano)),
         place,
         "an amount is negative or absurd",
-        "rates are nano-USD per million tokens: 2_500_000_000 is 2.50 USD",
+        UNIT,
     );
     findings.add_if(
         price.from.zip(price.until).is_some_and(|(from, until)| from >= until),
@@ -60,6 +66,7 @@ fn entry(findings: &mut Findings<'_>, place: &str, file: &PriceFile, price: &Pri
         "the price ends before it begins",
         "",
     );
+    regions(findings, &format!("{place}.regions"), &price.regions);
     for (index, clock) in price.clock.iter().enumerate() {
         let place = format!("{place}.clock.{index}");
         findings.add_if(
@@ -70,6 +77,15 @@ fn entry(findings: &mut Findings<'_>, place: &str, file: &PriceFile, price: &Pri
         );
         findings.add_if(clock.days.iter().any(|day| *day > 6), &place, "a day is not between 0 and 6", "Monday is 0");
     }
+}
+
+fn regions(findings: &mut Findings<'_>, place: &str, regions: &[RegionRate]) {
+    findings.add_if(
+        regions.iter().any(|rate| rate.region.is_empty() || !(100..=10_000).contains(&rate.permille)),
+        place,
+        "a region has no name, or a factor that cannot be meant",
+        "1100 is a tenth more than the usual price",
+    );
 }
 
 fn provider<'p>(file: &'p PriceFile, price: &'p Price) -> &'p str {
@@ -102,6 +118,17 @@ const fn amounts(rates: &Rates) -> [Option<i64>; 10] {
     ]
 }
 
-const fn fees(fees: &Fees) -> [Option<i64>; 6] {
-    [fees.request, fees.search, fees.second, fees.million_characters, fees.image, fees.page]
+const fn fees(fees: &Fees) -> [Option<i64>; 10] {
+    [
+        fees.request,
+        fees.search,
+        fees.second,
+        fees.million_characters,
+        fees.image,
+        fees.page,
+        fees.searching,
+        fees.preview_search,
+        fees.file_search,
+        fees.code_run,
+    ]
 }

@@ -112,21 +112,46 @@ fn headers(findings: &mut Findings<'_>, provider: &Provider) {
 
 fn usage(findings: &mut Findings<'_>, provider: &Provider, name: &str, shape: &UsageShape) {
     let place = format!("usage.{name}");
-    let used = provider.operations.iter().any(|operation| operation.usage.as_deref() == Some(name));
+    let mut uses = provider.operations.iter().filter(|operation| operation.usage.as_deref() == Some(name)).peekable();
+    let used = uses.peek().is_some();
+    let spoken = uses.any(|operation| operation.characters.is_some());
     findings.add_if(!used, &place, format!("no operation uses the usage shape `{name}`"), "remove it or name it");
     findings.add_if(
-        shape.counters.is_empty() && shape.headers.is_empty() && shape.cost.is_none(),
+        shape.counters.is_empty() && shape.headers.is_empty() && shape.cost.is_none() && !spoken,
         &place,
         format!("the usage shape `{name}` counts nothing"),
-        "name counters, headers or a cost",
+        "name counters, headers or a cost, or the characters of the operation",
     );
+    fields(findings, &place, shape);
+    for counter in &shape.apart {
+        findings.add_if(
+            !shape.counters.contains_key(counter) && !shape.headers.contains_key(counter),
+            &format!("{place}.apart"),
+            format!("{counter:?} is billed apart, but it is not counted"),
+            "add it to the counters or remove it here",
+        );
+    }
+    if let Some(aside) = &shape.aside {
+        let place = format!("{place}.aside");
+        fields(findings, &place, aside);
+        findings.add_if(
+            aside.model.is_empty() || aside.counters.is_empty(),
+            &place,
+            "what another model is billed for needs counters and the model",
+            "name both",
+        );
+    }
+}
+
+/// Checks the paths and lists of a shape, or of what a shape has aside.
+fn fields(findings: &mut Findings<'_>, place: &str, shape: &UsageShape) {
     findings.add_if(
         shape.roots.is_empty() && !shape.counters.is_empty(),
-        &place,
+        place,
         "counters are looked up below roots, and there are none",
         "add `roots = [\"usage\"]`, or `\"\"` for the whole answer",
     );
-    let lists = [("roots", &shape.roots), ("tier", &shape.tier), ("model", &shape.model)];
+    let lists = [("roots", &shape.roots), ("tier", &shape.tier), ("region", &shape.region), ("model", &shape.model)];
     for (field, list) in lists {
         paths(findings, &format!("{place}.{field}"), list);
     }

@@ -118,6 +118,36 @@ fn what_makes_no_sense_is_told_with_its_place() {
 }
 
 #[test]
+fn what_is_billed_besides_tokens_must_be_counted() {
+    let line = r#"counters = { input = ["in"] }"#;
+    assert_eq!(
+        after(
+            line,
+            &format!("{line}\naside = {{ roots = [\"b\"], counters = {{ input = [\"in\"] }}, model = [\"m\"] }}")
+        ),
+        [""; 0]
+    );
+    for (add, message) in [
+        (r#"apart = ["searches"]"#, "Searches is billed apart, but it is not counted"),
+        (
+            r#"aside = { roots = ["b"], counters = { input = ["in"] } }"#,
+            "what another model is billed for needs counters and the model",
+        ),
+        (
+            r#"aside = { roots = ["b"], counters = { input = ["in["] }, model = ["m"] }"#,
+            "`in[`: a `[` is not closed by `]`",
+        ),
+    ] {
+        let told = after(line, &format!("{line}\n{add}"));
+        assert!(told.len() == 1 && told[0].ends_with(message), "{told:?}");
+    }
+    let told = after("usage = \"chat\"\n[usage", "usage = \"chat\"\ncharacters = \"text\"\n[usage");
+    assert_eq!(told, [""; 0]);
+    let told = after("usage = \"chat\"\n[usage", "usage = \"chat\"\ncharacters = \"a[]\"\n[usage");
+    assert!(told.len() == 1 && told[0].contains("not the path of a field"), "{told:?}");
+}
+
+#[test]
 fn the_same_call_twice_is_told() {
     let twice = "[[operations]]\nname = \"chat\"\nmethod = \"POST\"\npath = \"/a/{x}\"\n[[operations]]\nname = \"chat\"\nmethod = \"POST\"\npath = \"/a/{y}\"\n[usage.chat]";
     assert_eq!(after("[usage.chat]", twice), ["25:8: POST /a/{y} is already the operation `chat`"]);

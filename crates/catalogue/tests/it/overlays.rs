@@ -113,3 +113,22 @@ fn the_list_of_providers_says_what_people_ask() {
     assert!(!openai.operations.contains(&"files".into()));
     assert!(openai.priced_models > 50);
 }
+
+#[test]
+fn what_tools_cost_holds_for_every_model_unless_an_entry_or_a_later_file_says_otherwise() {
+    let prices = "provider = \"openai\"\nfees = { code_run = 7, search = 9 }\n\
+                  [[prices]]\nmodel = \"gpt-5.4\"\nrates = { input = 1, output = 2 }\n\
+                  [[prices]]\nmodel = \"own\"\nfees = { search = 0 }\n";
+    let catalogue = load(&folder(&[("prices/mine.toml", prices)])).unwrap();
+    let fees = |model: &str| catalogue.prices().find("openai", model, 0).unwrap().fees.clone();
+    for model in ["gpt-5.4", "gpt-5.5", "gpt-4o"] {
+        let fees = fees(model);
+        assert_eq!((fees.code_run, fees.search), (Some(7), Some(9)), "{model}");
+        assert_eq!(fees.file_search, Some(2_500_000), "{model}: what the file leaves out stays");
+    }
+    assert_eq!(fees("gpt-4o").preview_search, Some(25_000_000));
+    assert_eq!((fees("own").search, fees("own").code_run), (Some(0), Some(7)));
+    let claude = catalogue.prices().find("anthropic", "claude-sonnet-5", 0).unwrap();
+    assert_eq!((claude.fees.search, claude.fees.code_run), (Some(10_000_000), None), "another provider's are its own");
+    assert_eq!(claude.regions.first().map(|rate| (&*rate.region, rate.permille)), Some(("us", 1_100)));
+}
