@@ -6,7 +6,7 @@ use crate::{
     inspect::{Facts, Form},
     journal::Ticket,
     listen::Place,
-    meter::{Made, Meter, Reading},
+    meter::{Bill, Made, Meter, Reading},
     tables::{LiveCredential, OperationPlan},
     upstream,
     worker::Worker,
@@ -211,9 +211,9 @@ impl Account {
             return;
         }
         let asked = self.asked();
-        let (cost, basis) = reading.price(&self.prices, &self.plan, &asked, self.caller.at);
+        let Bill { usage, cost, basis } = reading.bill(&self.prices, &self.plan, &asked, self.caller.at);
         if reading.complete {
-            self.pass.settle(reading.usage.buckets.total());
+            self.pass.settle(usage.buckets.total());
         }
         self.heed(reading);
         let grant = &self.pass.grant.grant;
@@ -229,7 +229,7 @@ impl Account {
             model: asked,
             operation: self.plan.operation.name.clone(),
             credential: credential.route.id,
-            usage: reading.usage.clone(),
+            usage,
             cost,
             basis,
             price_version: self.prices.version.clone(),

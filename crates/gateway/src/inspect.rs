@@ -38,6 +38,8 @@ pub struct Facts {
     pub input_bytes: u64,
     /// The most output tokens the call can give, over all its answers, when that is bounded.
     pub output_cap: Option<u64>,
+    /// The characters of the text that the provider is to speak, where they are billed.
+    pub characters: Option<u64>,
     /// What the body names as objects at the provider, as written.
     pub references: Vec<Box<str>>,
 }

@@ -1,10 +1,12 @@
 //! What an answer used. The bytes go on as they came; a bounded reader looks at them in passing. Prompts and answers
 //! are never kept.
 
+mod bill;
 mod collect;
 mod plan;
 mod reader;
 
+pub use bill::Bill;
 pub use collect::Made;
 pub use plan::AnswerPlan;
 
@@ -19,17 +21,19 @@ use bytes::Bytes;
 use collect::Collector;
 use http::{HeaderMap, header};
 use keyward_domain::{
-    Millis, Money,
-    price::PriceBook,
     provider::{ErrorParts, Merge},
     refusal::Refusal,
-    usage::{CostBasis, Usage},
+    usage::Usage,
 };
 use reader::Reader;
 use std::sync::Arc;
 
 /// What is held back of a stream while it is not clear whether it is the extra usage chunk.
 const MOST_HELD: usize = 256 << 10;
+
+/// The most tokens of sound that a character of text is taken to become when the provider does not say: spoken slowly,
+/// some two of them.
+const TOKENS_PER_CHARACTER: u64 = 4;
 
 /// The reader of one answer.
 #[derive(Debug)]
@@ -47,6 +51,10 @@ pub struct Meter {
     bytes_at_report: u64,
     input_estimate: u64,
     output_cap: Option<u64>,
+    /// The characters of the text that is to be spoken.
+    characters: Option<u64>,
+    /// The messages of a WebSocket's client are text that is to be spoken.
+    speaks: bool,
     meters: bool,
 }
 
@@ -87,6 +95,8 @@ impl Meter {
             bytes_at_report: 0,
             input_estimate: facts.input_bytes.div_ceil(2),
             output_cap: facts.output_cap,
+            characters: facts.characters,
+            speaks: false,
             meters: shape.is_some(),
         }
     }
@@ -107,6 +117,8 @@ impl Meter {
             bytes_at_report: 0,
             input_estimate: 0,
             output_cap: None,
+            characters: None,
+            speaks: plan.operation.characters.is_some(),
             meters: plan.answer.shape.is_some(),
         }
     }
@@ -208,7 +220,8 @@ impl Meter {
     ///
     /// Where the final report is missing, an upper bound stands in: for input, what was reported or one token per two
     /// bytes of the request; for output, what was reported or one token per four bytes of the answer (a streamed
-    /// token takes many more with its wrapping), at most the call's cap. An answer that is an error before anything
+    /// token takes many more with its wrapping), at most the call's cap, or four tokens per character of what was to be
+    /// spoken. An answer that is an error before anything
     /// was generated used nothing.
     pub fn finish(&mut self, ended: bool) -> Reading {
         if let Some(inflate) = &mut self.inflate {
@@ -219,28 +232,44 @@ impl Meter {
         let reported = self.collector.reported;
         let refused = self.status >= 400 || (self.collector.error().is_some() && !self.reader.generated() && !reported);
         let socket = self.reader.is_socket();
-        let idle = socket && !reported && !self.reader.generated();
+        let speaks = self.speaks && self.input_estimate > 0;
+        let idle = socket && !reported && !self.reader.generated() && !speaks;
         let seen = reported && ((ended && !socket) || (stream && self.collector.terminal));
         let complete = !self.meters || refused || idle || seen;
+        let pending = self.collector.pending && !reported && !complete;
         let mut usage = self.collector.usage();
-        if !complete {
-            self.estimate(&mut usage);
+        if !complete && !pending {
+            self.estimate(&mut usage, reported);
         }
+        let answered = (200..300).contains(&self.status);
         Reading {
             complete,
             refused,
+            pending,
+            spoken: !complete && !stream && answered && usage.units.characters > 0,
             error: self.collector.error().cloned(),
             upstream_id: self.collector.id.take().unwrap_or_default(),
+            aside: self.collector.aside(),
             usage,
         }
     }
 
-    fn estimate(&self, usage: &mut Usage) {
+    fn estimate(&self, usage: &mut Usage, reported: bool) {
+        if self.speaks {
+            // What the client sent is text and its wrapping.
+            usage.units.characters = self.input_estimate.saturating_mul(2);
+            return;
+        }
+        if let Some(characters) = self.characters.filter(|_| !reported) {
+            usage.units.characters = characters;
+        }
         let buckets = &mut usage.buckets;
         if buckets.all_input() == 0 {
             buckets.input = self.input_estimate;
         }
-        let cap = self.output_cap.unwrap_or(u64::MAX);
+        // Sound takes far more bytes for a token than text does.
+        let spoken = self.characters.map_or(u64::MAX, |characters| characters.saturating_mul(TOKENS_PER_CHARACTER));
+        let cap = self.output_cap.unwrap_or(u64::MAX).min(spoken);
         let missing = match self.collector.merge() {
             Merge::Last => (self.bytes / 4).min(cap).saturating_sub(buckets.all_output()),
             // Reports add up: only what came after the last one is missing.
@@ -259,10 +288,16 @@ pub struct Reading {
     pub complete: bool,
     /// The provider refused the call before it generated anything.
     pub refused: bool,
+    /// The provider still works on the call: what it uses is not known, not even as an upper bound.
+    pub pending: bool,
+    /// The characters of what was spoken are known, so that a price by the character needs no further report.
+    pub spoken: bool,
     /// The error in the answer.
     pub error: Option<ErrorParts>,
     /// The call's id at the provider, when the answer's body has one.
     pub upstream_id: Box<str>,
+    /// What another model is billed for.
+    pub aside: Option<Box<Usage>>,
 }
 
 impl Reading {
@@ -270,19 +305,6 @@ impl Reading {
     #[must_use]
     pub fn unsent() -> Self {
         Self { complete: true, refused: true, ..Self::default() }
-    }
-
-    /// What the call cost, and how that came about.
-    #[must_use]
-    pub fn price(&self, prices: &PriceBook, plan: &OperationPlan, asked: &str, at: Millis) -> (Money, CostBasis) {
-        if plan.operation.free || (self.refused && self.usage.provider_cost.is_none()) {
-            return (Money::ZERO, CostBasis::Free);
-        }
-        let (cost, basis) = prices.cost(&plan.provider.id, asked, &self.usage, at);
-        match basis {
-            CostBasis::Priced if !self.complete => (cost, CostBasis::Estimated),
-            basis => (cost, basis),
-        }
     }
 }
 

@@ -82,6 +82,10 @@ pub fn json(inbound: &Inbound, body: Bytes, policy: &Policy) -> Result<(Facts, B
     if plan.include_usage && facts.stream {
         facts.strip_usage = ask_for_usage(plan, &scan, &mut edits);
     }
+    if plan.counts_characters {
+        let text = first(plan, &scan, &Role::Spoken).and_then(|hit| json::text_of(&body, hit));
+        facts.characters = text.map(|text| text.chars().count() as u64);
+    }
     facts.references = scan.references;
     Ok((facts, edits.apply(body)))
 }

@@ -20,6 +20,8 @@ pub(crate) enum Role {
     CapParent(usize),
     /// A count that multiplies the output.
     Multiplier,
+    /// The text whose characters are billed.
+    Spoken,
     /// `stream_options`.
     StreamOptions,
     /// `stream_options.include_usage`.
@@ -35,6 +37,8 @@ pub struct RequestPlan {
     /// The names on the way to the cap that is added.
     pub(crate) cap: Vec<Box<str>>,
     pub(crate) include_usage: bool,
+    /// Whether the characters of a text are counted.
+    pub(crate) counts_characters: bool,
 }
 
 impl RequestPlan {
@@ -68,6 +72,11 @@ impl RequestPlan {
         }
         for path in &operation.multipliers {
             plan.watch(path, Role::Multiplier);
+        }
+        // A WebSocket's messages are counted by their bytes.
+        if let Some(path) = operation.characters.as_ref().filter(|_| !operation.websocket) {
+            plan.counts_characters = true;
+            plan.watch(path, Role::Spoken);
         }
         if operation.include_usage {
             plan.watch("stream_options", Role::StreamOptions);

@@ -72,6 +72,21 @@ fn output_caps_are_lowered_added_and_left_alone() {
 }
 
 #[test]
+fn the_text_to_be_spoken_is_counted_in_characters() {
+    let speech = inbound_of("POST", "/openai/v1/audio/speech");
+    for (body, characters) in [
+        (r#"{"model":"m","input":"Hello"}"#, Some(5)),
+        (r#"{"model":"m","input":"h\u00e9\n€"}"#, Some(4)),
+        (r#"{"model":"m","input":["Hello"]}"#, None),
+        (r#"{"model":"m"}"#, None),
+    ] {
+        let (facts, out) = edited(&speech, body, &Policy::default());
+        assert_eq!((facts.characters, out.as_str()), (characters, body));
+    }
+    assert_eq!(edited(&chat(), r#"{"model":"m","input":"Hello"}"#, &Policy::default()).0.characters, None);
+}
+
+#[test]
 fn more_answers_than_tokens_are_refused() {
     let body = Bytes::from_static(br#"{"model":"m","n":101}"#);
     assert_eq!(json_body(&chat(), body, &capped(100)).unwrap_err().reason, Reason::MalformedRequest);

@@ -10,7 +10,7 @@ use keyward_domain::{
 use std::sync::Arc;
 
 /// How many counters there are.
-const COUNTERS: usize = Counter::Pages as usize + 1;
+const COUNTERS: usize = Counter::CodeRuns as usize + 1;
 
 /// The most ids kept of one answer.
 const MOST_CREATED: usize = 64;
@@ -69,9 +69,23 @@ impl DocumentCounts {
         }
     }
 
+    /// Whether the document reports anything: a mark alone does not.
     fn any(&self) -> bool {
-        self.ranks.iter().any(|rank| *rank != ABSENT)
+        let mark = position(Counter::PreviewSearch);
+        self.ranks.iter().enumerate().any(|(at, rank)| *rank != ABSENT && at != mark)
     }
+}
+
+/// What another model is billed for. Few answers have it: nothing is kept until one does.
+#[derive(Debug, Default)]
+struct Aside {
+    counts: Counts,
+    /// There was a report.
+    reported: bool,
+    model: Option<Box<str>>,
+    /// Of the document that is being read.
+    document: DocumentCounts,
+    document_model: Ranked<Box<str>>,
 }
 
 /// One document (a unary answer, an event) while it is read.
@@ -80,8 +94,10 @@ struct Document {
     counts: DocumentCounts,
     cost: Ranked<Money>,
     tier: Ranked<Box<str>>,
+    region: Ranked<Box<str>>,
     model: Ranked<Box<str>>,
     id: Ranked<Box<str>>,
+    pending: Option<bool>,
     error: [Ranked<String>; 4],
     is_error: bool,
     event: Option<Box<str>>,
@@ -98,7 +114,9 @@ pub(super) struct Collector {
     counts: Counts,
     cost: Option<Money>,
     tier: Option<Box<str>>,
+    region: Option<Box<str>>,
     model: Option<Box<str>>,
+    aside: Option<Box<Aside>>,
     pub(super) id: Option<Box<str>>,
     error: Option<ErrorParts>,
     made: Vec<Made>,
@@ -111,6 +129,8 @@ pub(super) struct Collector {
     pub(super) just_reported: bool,
     /// The last report was the final one: no answer in its document still goes on.
     pub(super) terminal: bool,
+    /// The provider still works on it: what is used is told elsewhere, later.
+    pub(super) pending: bool,
     /// Documents may report only by their type (streams and WebSockets, not unary answers).
     pub(super) by_type: bool,
     /// Whether the last complete document was the extra usage chunk of a stream.
@@ -125,7 +145,9 @@ impl Collector {
             counts: Counts::default(),
             cost: None,
             tier: None,
+            region: None,
             model: None,
+            aside: None,
             id: None,
             error: None,
             made: Vec::new(),
@@ -134,6 +156,7 @@ impl Collector {
             reported: false,
             just_reported: false,
             terminal: false,
+            pending: false,
             by_type: false,
             extra_chunk: false,
         }
@@ -164,6 +187,10 @@ impl Collector {
             self.document();
         }
         self.document = Document::default();
+        if let Some(aside) = &mut self.aside {
+            aside.document = DocumentCounts::default();
+            aside.document_model = Ranked::default();
+        }
     }
 
     /// Objects that were not asked for before.
@@ -185,14 +212,25 @@ impl Collector {
         let plan = Arc::clone(&self.plan);
         let shape = plan.shape.as_ref();
         let (buckets, units) = shape.map(|shape| disjoint(&self.counts, shape)).unwrap_or_default();
-        let base = |tier: &str| shape.is_some_and(|shape| shape.base_tiers.iter().any(|base| **base == *tier));
+        let special = |names: fn(&UsageShape) -> &[Box<str>], name: &str| {
+            !shape.is_some_and(|shape| names(shape).iter().any(|base| **base == *name))
+        };
         Usage {
             buckets,
             units,
             provider_cost: self.cost,
-            tier: self.tier.take().filter(|tier| !base(tier)),
+            tier: self.tier.take().filter(|tier| special(|shape| &shape.base_tiers, tier)),
             model: self.model.take(),
+            region: self.region.take().filter(|region| special(|shape| &shape.base_regions, region)),
         }
+    }
+
+    /// What another model is billed for, when there is any.
+    pub(super) fn aside(&mut self) -> Option<Box<Usage>> {
+        let aside = self.aside.take().filter(|aside| aside.reported)?;
+        let (buckets, units) = disjoint(&aside.counts, self.plan.shape.as_ref()?.aside.as_deref()?);
+        let nothing = (buckets, units) == (Buckets::default(), Units::default());
+        (!nothing).then(|| Box::new(Usage { buckets, units, model: aside.model, ..Usage::default() }))
     }
 
     fn part(&mut self, part: ErrorPart, rank: u16, text: &str) {
@@ -211,6 +249,14 @@ impl Collector {
         }
         match role {
             Role::Tier(rank) => self.document.tier.offer(rank, cut(text, 64)),
+            Role::Region(rank) => self.document.region.offer(rank, cut(text, 64)),
+            Role::AsideModel(rank) => {
+                self.aside.get_or_insert_default().document_model.offer(rank, cut(text, 200));
+            }
+            Role::Status => {
+                let pending = self.plan.shape.as_ref().map(|shape| &shape.pending);
+                self.document.pending = pending.map(|pending| pending.iter().any(|status| **status == *text));
+            }
             Role::Model(rank) => self.document.model.offer(rank, cut(text, 200)),
             Role::Id(rank) => self.document.id.offer(rank, cut(text, 128)),
             Role::Error(part, rank) => self.part(part, rank, text),
@@ -230,23 +276,29 @@ impl Collector {
         }
     }
 
-    fn reports(&self, event: Option<&str>) -> bool {
-        let Some(shape) = &self.plan.shape else { return false };
+    fn reports(&self, shape: Option<&UsageShape>, event: Option<&str>) -> bool {
+        let Some(shape) = shape else { return false };
         !self.by_type
             || shape.events.is_empty()
             || event.is_some_and(|event| shape.events.iter().any(|wanted| **wanted == *event))
     }
 
     fn merge_counts(&mut self, counts: &DocumentCounts) {
-        let new = counts.values.iter().zip(&counts.ranks);
-        for (total, (new, _)) in self.counts.iter_mut().zip(new).filter(|(_, (_, rank))| **rank != ABSENT) {
-            *total = Some(match (self.plan.merge, *total) {
-                (Merge::Sum, Some(total)) => total.saturating_add(*new),
-                _ => *new,
-            });
-        }
+        merge(self.plan.merge, &mut self.counts, counts);
         self.reported = true;
         self.just_reported = true;
+    }
+
+    fn merge_aside(&mut self, event: Option<&str>) {
+        let shape = self.plan.shape.as_ref().and_then(|shape| shape.aside.as_deref());
+        let reports = self.aside.is_some() && self.reports(shape, event);
+        let Some(aside) = &mut self.aside else { return };
+        let counts = std::mem::take(&mut aside.document);
+        if reports && counts.any() {
+            merge(self.plan.merge, &mut aside.counts, &counts);
+            aside.reported = true;
+        }
+        aside.model = aside.document_model.take().or_else(|| aside.model.take());
     }
 
     fn merge_error(&mut self, document: &mut Document) {
@@ -271,6 +323,15 @@ impl Sink for Collector {
         match (role, value) {
             (Role::Elements { counter, rank }, value) if value != Value::Null => {
                 self.count(counter, rank, if counter == Counter::Seconds { 1_000 } else { 1 });
+            }
+            (Role::Aside { counter, rank, elements: true }, value) if value != Value::Null => {
+                self.aside.get_or_insert_default().document.offer(counter, rank, 1);
+            }
+            (Role::Aside { counter, rank, elements: false }, Value::Number(text)) => {
+                // Providers write noughts where nothing was used.
+                if let Some(count) = read(counter, text).filter(|count| *count > 0) {
+                    self.aside.get_or_insert_default().document.offer(counter, rank, count);
+                }
             }
             (Role::Counter { counter, rank }, Value::Number(text)) => {
                 if let Some(count) = read(counter, text) {
@@ -301,7 +362,8 @@ impl Sink for Collector {
         let is_error = document.is_error || self.all_errors || matches!(event, Some("error" | "response.failed"));
         let has_counts = document.counts.any();
         self.extra_chunk = has_counts && document.choices == 0 && !is_error;
-        if has_counts && self.reports(event) {
+        self.merge_aside(event);
+        if has_counts && self.reports(self.plan.shape.as_ref(), event) {
             self.merge_counts(&document.counts);
             self.terminal = document.finishes >= document.choices && !document.goes_on;
         } else if event == Some("response.created") {
@@ -315,9 +377,22 @@ impl Sink for Collector {
             (Merge::Sum, Some(new), Some(total)) => Some(total.saturating_add(new)),
             (_, new, total) => new.or(total),
         };
+        self.pending = document.pending.unwrap_or(self.pending);
         self.tier = document.tier.take().or_else(|| self.tier.take());
+        self.region = document.region.take().or_else(|| self.region.take());
         self.model = document.model.take().or_else(|| self.model.take());
         self.id = self.id.take().or_else(|| document.id.take());
+    }
+}
+
+/// Adds a document's counters to those before it.
+fn merge(how: Merge, totals: &mut Counts, counts: &DocumentCounts) {
+    let new = counts.values.iter().zip(&counts.ranks);
+    for (total, (new, _)) in totals.iter_mut().zip(new).filter(|(_, (_, rank))| **rank != ABSENT) {
+        *total = Some(match (how, *total) {
+            (Merge::Sum, Some(total)) => total.saturating_add(*new),
+            _ => *new,
+        });
     }
 }
 
@@ -380,12 +455,16 @@ fn disjoint(counts: &Counts, shape: &UsageShape) -> (Buckets, Units) {
     let input = without(Counter::Input, &shape.input_includes).saturating_add(raw(Counter::ToolInput));
     let output = without(Counter::Output, &shape.output_includes);
     (buckets.input, buckets.output) = (input, output);
+    let (preview, searches) = (raw(Counter::PreviewSearch) > 0, raw(Counter::Searches));
     let units = Units {
-        searches: raw(Counter::Searches),
+        searches: if preview { 0 } else { searches },
+        preview_searches: if preview { searches } else { 0 },
         millis: raw(Counter::Seconds),
         characters: raw(Counter::Characters),
         images: raw(Counter::Images),
         pages: raw(Counter::Pages),
+        file_searches: raw(Counter::FileSearches),
+        code_runs: raw(Counter::CodeRuns),
     };
     (buckets, units)
 }

@@ -12,10 +12,18 @@ pub(super) enum Role {
     Counter { counter: Counter, rank: u16 },
     /// A counter whose path ends in elements: each one counts.
     Elements { counter: Counter, rank: u16 },
+    /// A counter of what another model is billed for; whether its path ends in elements.
+    Aside { counter: Counter, rank: u16, elements: bool },
+    /// The model that is billed for it.
+    AsideModel(u16),
     /// The cost as stated; the rank of its path.
     Cost(u16),
     /// The billed tier.
     Tier(u16),
+    /// Where the call was computed.
+    Region(u16),
+    /// How far the work is.
+    Status,
     /// The answering model.
     Model(u16),
     /// The id of an object that was made: which of the plan's kinds.
@@ -110,6 +118,11 @@ impl AnswerPlan {
         }
     }
 
+    /// What is billed besides tokens.
+    pub(super) fn apart(&self) -> &[Counter] {
+        self.shape.as_ref().map_or(&[], |shape| &shape.apart)
+    }
+
     pub(super) fn role(&self, id: u16) -> Option<Role> {
         self.roles.get(usize::from(id)).copied()
     }
@@ -129,25 +142,13 @@ impl Builder {
     }
 
     fn usage(&mut self, shape: &UsageShape) {
-        for (root_rank, root) in (0_u16..).zip(&shape.roots) {
-            if !root.is_empty() {
-                self.needles.push(format!("\"{}\"", last_name(root)));
-            }
-            for (counter, alternatives) in &shape.counters {
-                for (rank, path) in (0_u16..).zip(alternatives) {
-                    let rank = root_rank * 64 + rank;
-                    let role = if path.ends_with(']') {
-                        Role::Elements { counter: *counter, rank }
-                    } else {
-                        Role::Counter { counter: *counter, rank }
-                    };
-                    self.watch(&join(root, path), role);
-                    if root.is_empty() {
-                        let first = path.split(['.', '[']).next().unwrap_or_default();
-                        self.needles.push(format!("\"{first}\""));
-                    }
-                }
-            }
+        self.counters(shape, None);
+        if let Some(aside) = &shape.aside {
+            self.counters(aside, Some(shape));
+            (0..).zip(&aside.model).for_each(|(rank, path)| self.watch(path, Role::AsideModel(rank)));
+        }
+        if !shape.pending.is_empty() {
+            self.watch("status", Role::Status);
         }
         for (rank, path) in (0..).zip(shape.cost.iter().flat_map(|cost| &cost.paths)) {
             self.watch(path, Role::Cost(rank));
@@ -157,7 +158,35 @@ impl Builder {
             }
         }
         (0..).zip(&shape.tier).for_each(|(rank, path)| self.watch(path, Role::Tier(rank)));
+        (0..).zip(&shape.region).for_each(|(rank, path)| self.watch(path, Role::Region(rank)));
         (0..).zip(&shape.model).for_each(|(rank, path)| self.watch(path, Role::Model(rank)));
+    }
+
+    /// The counters of a shape, or of what another shape has aside.
+    fn counters(&mut self, shape: &UsageShape, beside: Option<&UsageShape>) {
+        for (root_rank, root) in (0_u16..).zip(&shape.roots) {
+            // What lies within a report is found when the report is.
+            let within = |report: &Box<str>| report.is_empty() || root.starts_with(&**report);
+            if !root.is_empty() && !beside.is_some_and(|shape| shape.roots.iter().any(within)) {
+                self.needles.push(format!("\"{}\"", last_name(root)));
+            }
+            for (counter, alternatives) in &shape.counters {
+                for (rank, path) in (0_u16..).zip(alternatives) {
+                    let (counter, rank, elements) = (*counter, root_rank * 64 + rank, path.ends_with(']'));
+                    let role = match (beside.is_some(), elements) {
+                        (true, elements) => Role::Aside { counter, rank, elements },
+                        (false, true) => Role::Elements { counter, rank },
+                        (false, false) => Role::Counter { counter, rank },
+                    };
+                    self.watch(&join(root, path), role);
+                    // A mark says nothing by itself.
+                    if root.is_empty() && counter != Counter::PreviewSearch {
+                        let first = path.split(['.', '[']).next().unwrap_or_default();
+                        self.needles.push(format!("\"{first}\""));
+                    }
+                }
+            }
+        }
     }
 
     fn errors(&mut self, fields: &keyward_domain::provider::ErrorFields) {

@@ -1,11 +1,13 @@
 use super::*;
 use crate::tables::tests::plan;
 use keyward_domain::{
-    price::{Price, Rates},
-    usage::Buckets,
+    Money,
+    price::{Price, PriceBook, Rates},
+    usage::{Buckets, CostBasis},
 };
 use proptest::prelude::*;
 
+mod bills;
 mod examples;
 
 fn headers(kind: &str) -> HeaderMap {
@@ -292,16 +294,22 @@ fn prices_follow_the_reading() {
     let book = PriceBook::new("v", vec![price]);
     let usage = Usage { buckets: Buckets { input: 10, output: 5, ..Buckets::default() }, ..Usage::default() };
     let reading = |complete, refused| Reading { usage: usage.clone(), complete, refused, ..Reading::default() };
+    let bill = |reading: &Reading, plan: &OperationPlan, asked: &str| {
+        let bill = reading.bill(&book, plan, asked, 0);
+        (bill.cost, bill.basis)
+    };
     let cost = Money::from_nano(20_000);
-    assert_eq!(reading(true, false).price(&book, &plan, "m", 0), (cost, CostBasis::Priced));
-    assert_eq!(reading(false, false).price(&book, &plan, "m", 0), (cost, CostBasis::Estimated));
-    assert_eq!(reading(true, true).price(&book, &plan, "m", 0), (Money::ZERO, CostBasis::Free));
-    assert_eq!(reading(true, false).price(&book, &plan, "other", 0), (Money::ZERO, CostBasis::Unpriced));
-    assert_eq!(reading(true, false).price(&book, &plan_files(), "m", 0), (Money::ZERO, CostBasis::Free));
+    assert_eq!(bill(&reading(true, false), &plan, "m"), (cost, CostBasis::Priced));
+    assert_eq!(bill(&reading(false, false), &plan, "m"), (cost, CostBasis::Estimated));
+    assert_eq!(bill(&reading(true, true), &plan, "m"), (Money::ZERO, CostBasis::Free));
+    assert_eq!(bill(&reading(true, false), &plan, "other"), (Money::ZERO, CostBasis::Unpriced));
+    assert_eq!(bill(&reading(true, false), &plan_files(), "m"), (Money::ZERO, CostBasis::Free));
     let stated =
         Reading { usage: Usage { provider_cost: Some(Money::from_nano(7)), ..usage.clone() }, ..reading(true, false) };
-    assert_eq!(stated.price(&book, &plan, "m", 0), (Money::from_nano(7), CostBasis::Provider));
-    assert_eq!(Reading::unsent().price(&book, &plan, "m", 0), (Money::ZERO, CostBasis::Free));
+    assert_eq!(bill(&stated, &plan, "m"), (Money::from_nano(7), CostBasis::Provider));
+    assert_eq!(bill(&Reading::unsent(), &plan, "m"), (Money::ZERO, CostBasis::Free));
+    let tier = Reading { usage: Usage { tier: Some("scale".into()), ..usage.clone() }, ..reading(true, false) };
+    assert_eq!(bill(&tier, &plan, "m"), (cost, CostBasis::Incomplete), "nobody said what this tier costs");
 }
 
 #[test]

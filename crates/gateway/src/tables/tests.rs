@@ -43,6 +43,10 @@ pub(crate) fn provider_json() -> Value {
                 "name": "transcribe", "method": "POST", "path": "/audio/transcriptions", "request": "multipart",
                 "model": {"body": "model"}, "stream_flag": "stream",
             },
+            {
+                "name": "speech", "method": "POST", "path": "/audio/speech", "request": "json",
+                "model": {"body": "model"}, "characters": "input",
+            },
             {"name": "files", "method": "POST", "path": "/files", "request": "bytes", "default_allowed": false, "free": true,
              "creates": {"kind": "file", "id": ["id"]}},
             {"name": "files", "method": "GET", "path": "/files", "default_allowed": false, "free": true,

@@ -1,5 +1,6 @@
 //! Paths into JSON, compiled once into a tree that a reader walks along with the bytes.
-//! The grammar is the catalogue's: `a.b`, `a[]` for every element, `a[k=V].v` for elements whose `k` is `V`.
+//! The grammar is the catalogue's: `a.b`, `a[]` for every element, `a[k=V].v` for elements whose `k` is `V`, where `k`
+//! may lie deeper (`a[k.l=V].v`).
 
 /// What a reader is told when it meets a place in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl Paths {
                     node = self.elements(node);
                     let number = u16::try_from(self.filters.len()).unwrap_or(u16::MAX);
                     self.filters.push(value.as_bytes().into());
-                    let condition_node = self.descend(node, key);
+                    let condition_node = key.split('.').fold(node, |at, name| self.descend(at, name));
                     if let Some(place) = self.nodes.get_mut(condition_node as usize) {
                         place.leaves.push(Leaf::Condition(number));
                     }

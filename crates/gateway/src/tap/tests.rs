@@ -67,6 +67,11 @@ fn elements_and_filters() {
             "end",
         ],
     );
+    check(
+        &["a[k.l=X].v", "a[k.l=X]"],
+        r#"{"a":[{"k":{"m":0,"l":"X"},"v":1},{"k":{"l":"Y"},"v":2},{"k":"X","v":3},{"l":"X","v":4},{"v":5,"k":{"l":"X"}}]}"#,
+        &["1=Object", "0=Number(\"1\")", "1=Object", "0=Number(\"5\")", "end"],
+    );
 }
 
 #[test]

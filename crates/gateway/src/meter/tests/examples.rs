@@ -3,7 +3,11 @@
 use super::super::*;
 use crate::{eventstream, tables::tests::operation};
 use http::{HeaderName, HeaderValue};
-use keyward_domain::provider::{Cause, Example, Provider};
+use keyward_domain::{
+    Money,
+    price::PriceBook,
+    provider::{Cause, Example, Provider},
+};
 use std::{fs, path::Path};
 
 fn providers() -> Vec<Arc<Provider>> {
@@ -83,9 +87,10 @@ fn read(plan: &OperationPlan, example: &Example, pieces: &[&[u8]], socket: bool)
 }
 
 /// What a reading says, by the field names of an example.
-fn counts(reading: &Reading) -> std::collections::BTreeMap<String, u64> {
+fn counts(plan: &OperationPlan, reading: &Reading) -> std::collections::BTreeMap<String, u64> {
     let mut all = std::collections::BTreeMap::new();
-    for part in [serde_json::to_value(reading.usage.buckets), serde_json::to_value(reading.usage.units)] {
+    let usage = reading.bill(&PriceBook::default(), plan, "", 0).usage;
+    for part in [serde_json::to_value(usage.buckets), serde_json::to_value(usage.units)] {
         for (name, value) in part.expect("JSON").as_object().expect("fields") {
             if let Some(count) = value.as_u64().filter(|count| *count > 0) {
                 all.insert(name.clone(), count);
@@ -110,9 +115,10 @@ fn every_example_reads_to_its_counts_whole_and_split_anywhere() {
                 .filter(|(_, count)| **count > 0)
                 .map(|(name, count)| (name.to_string(), *count))
                 .collect();
-            assert_eq!(counts(&whole), expected, "{name}");
+            assert_eq!(counts(&plan, &whole), expected, "{name}");
             assert_eq!(whole.usage.provider_cost.map(Money::nano), example.cost_nano, "{name}");
             assert_eq!(whole.usage.tier, example.tier, "{name}");
+            assert_eq!(whole.usage.region, example.region, "{name}");
             let step = 1 + bytes.len() / 1_500;
             for at in (0..=bytes.len()).step_by(step) {
                 let (first, second) = bytes.split_at(at);
