@@ -73,6 +73,7 @@ macro_rules! raw_from_row {
                         provider_cost: extra.provider_cost,
                         tier: maybe(21)?,
                         model: answered,
+                        region: extra.region,
                     },
                     project: ProjectId::from_uuid(row.try_get(SERIES)?),
                     environment: row.try_get::<&str, _>(SERIES + 1)?.parse().map_err(|_| unknown("environment"))?,

@@ -66,8 +66,14 @@ const BODY: &str = "at bigint not null, series bigint not null,
     upstream_id text not null, answered text, tier text, extra text";
 
 /// INVARIANT: the order is stored; add at the end only.
-pub(super) const BASES: [CostBasis; 5] =
-    [CostBasis::Priced, CostBasis::Provider, CostBasis::Estimated, CostBasis::Free, CostBasis::Unpriced];
+pub(super) const BASES: [CostBasis; 6] = [
+    CostBasis::Priced,
+    CostBasis::Provider,
+    CostBasis::Estimated,
+    CostBasis::Free,
+    CostBasis::Unpriced,
+    CostBasis::Incomplete,
+];
 /// INVARIANT: the order is stored; add at the end only.
 pub(super) const OUTCOMES: [Outcome; 5] =
     [Outcome::Completed, Outcome::ProviderError, Outcome::ClientGone, Outcome::UpstreamLost, Outcome::Cut];
@@ -88,6 +94,8 @@ pub(super) struct Extra {
     pub(super) units: Units,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) provider_cost: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) region: Option<Box<str>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -109,6 +117,7 @@ impl Extra {
             image_output,
             units: usage.units,
             provider_cost: usage.provider_cost,
+            region: usage.region.clone(),
         };
         if extra == Self::default() { None } else { serde_json::to_string(&extra).ok() }
     }

@@ -86,7 +86,7 @@ totals! {
     image_input: u64,
     /// Image output, in tokens.
     image_output: u64,
-    /// Searches.
+    /// Web searches of any kind.
     searches: u64,
     /// Audio or compute time, in milliseconds.
     millis: u64,
@@ -100,7 +100,7 @@ totals! {
     cost: Money,
     /// Calls whose cost is an upper bound, because usage did not arrive in full.
     estimated: u64,
-    /// Calls without a price.
+    /// Calls without a price, or without one for all that they used.
     unpriced: u64,
     /// Sum of the times to the first byte, in microseconds.
     first_byte_us: u64,
@@ -126,14 +126,14 @@ impl Totals {
             audio_output: buckets.audio_output.min(MOST),
             image_input: buckets.image_input.min(MOST),
             image_output: buckets.image_output.min(MOST),
-            searches: units.searches.min(MOST),
+            searches: units.searches.saturating_add(units.preview_searches).min(MOST),
             millis: units.millis.min(MOST),
             characters: units.characters.min(MOST),
             images: units.images.min(MOST),
             pages: units.pages.min(MOST),
             cost: Money::from_nano(nano),
             estimated: u64::from(event.basis == CostBasis::Estimated),
-            unpriced: u64::from(event.basis == CostBasis::Unpriced),
+            unpriced: u64::from(matches!(event.basis, CostBasis::Unpriced | CostBasis::Incomplete)),
             first_byte_us: event.first_byte_us.min(MOST),
             total_us: event.total_us.min(MOST),
         }

@@ -44,9 +44,13 @@ pub(crate) async fn every_field_of_a_call_comes_back(bed: Bed) {
     calls[3].client = "2001:db8::1".parse().unwrap();
     calls[4].at = NOW - DAY;
     calls[4].id = rows::request_id(calls[4].at, 4);
-    for (call, basis) in
-        calls.iter_mut().skip(5).zip([CostBasis::Provider, CostBasis::Estimated, CostBasis::Free, CostBasis::Unpriced])
-    {
+    for (call, basis) in calls.iter_mut().skip(5).zip([
+        CostBasis::Provider,
+        CostBasis::Estimated,
+        CostBasis::Free,
+        CostBasis::Unpriced,
+        CostBasis::Incomplete,
+    ]) {
         call.basis = basis;
     }
     for (call, outcome) in calls.iter_mut().skip(10).zip([
