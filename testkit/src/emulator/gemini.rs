@@ -106,6 +106,11 @@ fn content(call: &Call<'_>, text: &str, last: bool) -> Value {
     let mut candidate = json!({"content": {"role": "model", "parts": [{"text": text}]}, "index": 0});
     if last {
         candidate["finishReason"] = json!("STOP");
+        let searches = call.script().units.searches;
+        if searches > 0 {
+            let queries: Vec<String> = (0..searches).map(|number| format!("emulated {number}")).collect();
+            candidate["groundingMetadata"] = json!({"webSearchQueries": queries, "groundingChunks": []});
+        }
     }
     json!({"candidates": [candidate], "usageMetadata": usage::gemini(call.script()),
            "modelVersion": call.answering_model(), "responseId": "emulated"})

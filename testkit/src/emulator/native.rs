@@ -160,7 +160,8 @@ fn replicate(call: &Call<'_>) -> Option<Reply> {
             let id = objects.new_id("p").replace('_', "");
             let prediction = prediction(call, &id);
             objects.put("prediction", &id, prediction.clone());
-            Reply::json(201, &prediction)
+            let waits = call.headers.get("prefer").is_some_and(|value| value.as_bytes().starts_with(b"wait"));
+            Reply::json(201, &if waits { prediction } else { begun(prediction) })
         }
         (&Method::GET, ["v1", "predictions"]) => {
             Reply::json(200, &json!({"previous": null, "next": null, "results": objects.list("prediction")}))
@@ -188,6 +189,16 @@ fn replicate(call: &Call<'_>) -> Option<Reply> {
         _ => return None,
     };
     Some(reply)
+}
+
+/// The prediction as it is told to a caller who does not wait for it.
+fn begun(mut prediction: Value) -> Value {
+    for (field, value) in
+        [("status", json!("starting")), ("output", Value::Null), ("completed_at", Value::Null), ("metrics", json!({}))]
+    {
+        prediction[field] = value;
+    }
+    prediction
 }
 
 fn prediction(call: &Call<'_>, id: &str) -> Value {

@@ -16,6 +16,10 @@ pub struct Script {
     pub buckets: Buckets,
     /// What else it truly used.
     pub units: Units,
+    /// The tokens that another model used within the same answer, for the pictures it made (`units.images`).
+    pub aside: Buckets,
+    /// Where the call was computed, in the words of a provider that says so.
+    pub region: Option<String>,
     /// What the provider says that it cost, in nano-USD, where the provider says so at all.
     pub cost_nano: Option<i64>,
     /// The service tier that was billed, in the provider's words.
@@ -83,6 +87,8 @@ impl Default for Script {
             chunks: 4,
             buckets: Buckets { input: 19, output: 10, ..Buckets::default() },
             units: Units::default(),
+            aside: Buckets::default(),
+            region: None,
             cost_nano: None,
             tier: None,
             model: None,

@@ -120,8 +120,12 @@ pub(super) fn realtime(script: &Script) -> Value {
 
 /// `usage` of an image.
 pub(super) fn image(script: &Script) -> Value {
-    let buckets = &script.buckets;
-    let (input, output) = (whole_input(buckets), buckets.all_output());
+    picture(script.buckets)
+}
+
+/// The tokens of pictures.
+pub(super) fn picture(buckets: Buckets) -> Value {
+    let (input, output) = (whole_input(&buckets), buckets.all_output());
     json!({"total_tokens": input + output, "input_tokens": input, "output_tokens": output,
            "input_tokens_details": {"text_tokens": buckets.input, "image_tokens": buckets.image_input},
            "output_tokens_details": {"text_tokens": buckets.output, "image_tokens": buckets.image_output}})
@@ -141,7 +145,11 @@ pub(super) fn transcription(script: &Script) -> Value {
 
 /// `usage` of an Anthropic message: input without what the cache gave or took, thinking inside the output.
 pub(super) fn anthropic(script: &Script) -> Value {
-    let buckets = &script.buckets;
+    let (buckets, units) = (&script.buckets, &script.units);
+    let mut tools = json!({"web_search_requests": units.searches, "web_fetch_requests": 0});
+    if units.code_runs > 0 {
+        tools["code_execution_requests"] = json!(units.code_runs);
+    }
     json!({"input_tokens": buckets.input,
            "cache_creation_input_tokens": buckets.cache_write + buckets.cache_write_long,
            "cache_read_input_tokens": buckets.cache_read,
@@ -149,8 +157,8 @@ pub(super) fn anthropic(script: &Script) -> Value {
            "ephemeral_1h_input_tokens": buckets.cache_write_long},
            "output_tokens": buckets.all_output(),
            "output_tokens_details": {"thinking_tokens": buckets.reasoning},
-           "server_tool_use": {"web_search_requests": script.units.searches, "web_fetch_requests": 0},
-           "service_tier": script.tier.as_deref().unwrap_or("standard"), "inference_geo": "global"})
+           "server_tool_use": tools, "service_tier": script.tier.as_deref().unwrap_or("standard"),
+           "inference_geo": script.region.as_deref().unwrap_or("global")})
 }
 
 /// `usageMetadata` of Gemini: the prompt includes what was cached, the candidates exclude thoughts.
