@@ -160,7 +160,7 @@ fn cost(row: &Value) -> Money {
 fn doubts(rows: &[Value]) -> Vec<String> {
     let sum = |name: &str| rows.iter().filter_map(|row| row.get(name)?.as_u64()).fold(0, u64::saturating_add);
     let doubts = [
-        ("unpriced_requests", "calls have no price: what they cost is missing"),
+        ("unpriced_requests", "calls have no price, or none for all that they used: what that cost is missing"),
         ("estimated_requests", "calls did not report their use in full: an upper bound stands in"),
     ];
     doubts.into_iter().filter(|(name, _)| sum(name) > 0).map(|(name, words)| format!("{} {words}", sum(name))).collect()
@@ -188,6 +188,6 @@ mod tests {
     #[test]
     fn costs_that_are_not_exact_are_said_to_be_so() {
         let rows = [json!({"unpriced_requests": 2, "estimated_requests": 0}), json!({"unpriced_requests": 1})];
-        assert_eq!(doubts(&rows), ["3 calls have no price: what they cost is missing"]);
+        assert_eq!(doubts(&rows), ["3 calls have no price, or none for all that they used: what that cost is missing"]);
     }
 }

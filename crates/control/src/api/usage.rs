@@ -119,7 +119,7 @@ struct Sums {
     cost_nano_usd: i64,
     /// Calls whose cost is an upper bound, because usage did not arrive in full.
     estimated_requests: u64,
-    /// Calls to models without a price; their cost is missing.
+    /// Calls without a price, or without one for all that they used; that part of the cost is missing.
     unpriced_requests: u64,
     /// Mean time to the first byte, in milliseconds.
     mean_first_byte_ms: f64,
