@@ -35,6 +35,15 @@ pub(crate) struct ReasonBody {
     pub reason: Option<String>,
 }
 
+/// Refuses a change that was meant for another state of the record.
+pub(crate) fn expected(asked: Option<&str>, revision: &str) -> Answer<()> {
+    if asked.is_none_or(|asked| asked == revision) {
+        return Ok(());
+    }
+    Err(ApiError::conflict("changed_meanwhile", "somebody changed this record meanwhile: it has another revision")
+        .hint("read it again, look whether the change still fits, and send it with the new revision"))
+}
+
 /// Writes a secret into the one answer that shows it.
 pub(crate) fn shown_once<S: Serializer>(text: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text)

@@ -6,7 +6,6 @@
 use crate::{
     Control,
     error::{Answer, ApiError},
-    integrity,
 };
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
@@ -233,15 +232,14 @@ async fn identify(control: &Control, headers: &HeaderMap, source: Option<IpAddr>
     stored(control, &hash, source).await
 }
 
-/// Looks a token up; only a row whose code holds lets anybody in.
+/// Looks a token up; only a row that is the newest, and as Keyward wrote it, lets anybody in.
 async fn stored(control: &Control, hash: &TokenHash, source: Option<IpAddr>) -> Answer<Caller> {
     let Some(row) = control.store().token_by_hash(hash).await? else { return Err(unknown_token()) };
     let same = <[u8; 32]>::try_from(row.hash.as_slice()).is_ok_and(|stored| TokenHash(stored).matches(hash));
     if !same {
         return Err(unknown_token());
     }
-    if !integrity::holds(control.vault(), &row) {
-        control.report_tampered(&row).await;
+    if !control.trusts(&row).await? {
         return Err(ApiError::unauthorized("token_tampered", "this token's record was changed outside of Keyward")
             .hint("an owner can make a new token; `keyward doctor` lists changed records"));
     }

@@ -10,7 +10,11 @@ use axum::{
 };
 use bytes::BytesMut;
 use http_body_util::{BodyExt, Limited};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+};
+use std::{cell::RefCell, fmt};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The largest body the API reads: 1 MiB.
@@ -68,10 +72,94 @@ async fn read(request: Request) -> Answer<Zeroizing<Vec<u8>>> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    refuse_nul(bytes)?;
     serde_json::from_slice(bytes).map_err(|error| {
         let code = if error.is_data() { "invalid_field" } else { "invalid_json" };
         ApiError::invalid(code, format!("the body does not fit: {}", without_values(&error.to_string())))
     })
+}
+
+/// The error for text with the character NUL, which PostgreSQL cannot store.
+fn nul(place: &str) -> ApiError {
+    ApiError::invalid("invalid_text", format!("{place} holds the character NUL, which no text here may have"))
+        .hint("send it without")
+}
+
+/// Refuses JSON with the character NUL in a text, and names the field.
+fn refuse_nul(bytes: &[u8]) -> Answer<()> {
+    // Bare, it is no JSON at all; so it can only be there escaped.
+    if !bytes.windows(NUL.len()).any(|window| window == NUL) {
+        return Ok(());
+    }
+    let path = RefCell::new(Vec::new());
+    let found = Walk(&path).deserialize(&mut serde_json::Deserializer::from_slice(bytes));
+    // What is no JSON is said by whoever reads it for its fields.
+    match found {
+        Err(error) if error.is_data() => Err(nul(&format!("the field `{}`", path.into_inner().join(".")))),
+        _ => Ok(()),
+    }
+}
+
+/// How JSON writes the character.
+const NUL: &[u8] = b"\\u0000";
+
+/// Walks through JSON and stops at the first text with NUL; then the path says where. Keeps nothing else.
+#[derive(Clone, Copy)]
+struct Walk<'a>(&'a RefCell<Vec<String>>);
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text without NUL")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        if text.contains('\0') { Err(E::custom("NUL")) } else { Ok(()) }
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while let Some(name) = fields.next_key::<String>()? {
+            self.0.borrow_mut().push(crate::error::shown(&name));
+            self.visit_str(&name)?;
+            fields.next_value_seed(self)?;
+            self.0.borrow_mut().pop();
+        }
+        Ok(())
+    }
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -99,6 +187,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        let pairs = parts.uri.query().unwrap_or("").split('&');
+        if let Some(pair) = pairs.into_iter().find(|pair| pair.contains("%00")) {
+            return Err(nul(&format!("the parameter `{}`", crate::error::shown(pair.split('=').next().unwrap_or("")))));
+        }
         Query::<T>::from_request_parts(parts, state).await.map(|Query(params)| Self(params)).map_err(|error| {
             ApiError::invalid(
                 "invalid_query",
@@ -114,8 +206,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         Path::<String>::from_request_parts(parts, state)
             .await
-            .map(|Path(name)| Self(name))
             .map_err(|_| ApiError::invalid("invalid_path", "the path is not valid text"))
+            .and_then(|Path(name)| if name.contains('\0') { Err(nul("the path")) } else { Ok(Self(name)) })
     }
 }
 
@@ -166,6 +258,24 @@ mod tests {
     #[serde(rename_all = "lowercase")]
     enum Style {
         Kw,
+    }
+
+    #[test]
+    fn nul_is_refused_and_its_field_named() {
+        for (body, field) in [
+            (r#"{"order":1,"colour":"a\u0000MARK"}"#, "`colour`"),
+            (r#"{"a":{"b":[1,null,{"c":"\u0000"}]}}"#, "`a.b.c`"),
+            (r#"{"a":true,"b\u0000":1}"#, "`b`"),
+        ] {
+            let error = parse::<Sample>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), "invalid_text");
+            let text = format!("{error:?}");
+            assert!(text.contains(field) && !text.contains("MARK"), "{text}");
+        }
+        // An escaped backslash before the same letters.
+        let fine = parse::<serde_json::Value>(br#"{"a":"\\u0000"}"#).unwrap();
+        assert_eq!(fine["a"], "\\u0000");
+        assert_eq!(parse::<serde_json::Value>(br#"{"a":"\u0000"#).unwrap_err().code(), "invalid_json");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     auth::{Caller, Role},
     clock,
     error::{Answer, ApiError},
-    integrity, publish, router,
+    integrity, publish, router, seal,
     settings::Settings,
     tamper::Tampered,
 };
@@ -44,6 +44,8 @@ struct Inner {
     stopping: AtomicBool,
     /// Something was committed and could not be published: everything has to be.
     unpublished: AtomicBool,
+    /// The audit log was not yet read whole since the start.
+    unread: AtomicBool,
     rewrap: Notify,
     instance: OnceLock<String>,
     /// The newest audit row when everything was published first.
@@ -79,6 +81,7 @@ impl Control {
         settings: Settings,
         publish: impl Fn(Update) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
+        store.seal_audit_with(seal::audit_seal(&vault));
         let control = Self(Arc::new(Inner {
             store,
             vault,
@@ -93,6 +96,7 @@ impl Control {
             used: Mutex::default(),
             stopping: AtomicBool::new(false),
             unpublished: AtomicBool::new(false),
+            unread: AtomicBool::new(true),
             rewrap: Notify::new(),
             instance: OnceLock::new(),
             first_seen: AtomicI64::new(0),
@@ -128,6 +132,7 @@ impl Control {
                     before: serde_json::Value::Null,
                     after: serde_json::Value::Null,
                     reason: None,
+                    row_version: None,
                 };
                 self.commit(write, vec![said]).await?;
                 fresh
@@ -292,6 +297,11 @@ impl Control {
         self.0.unpublished.swap(false, Ordering::SeqCst)
     }
 
+    /// Whether the whole audit log is to be read, which is said once.
+    pub(crate) fn audit_log_is_unread(&self) -> bool {
+        self.0.unread.swap(false, Ordering::SeqCst)
+    }
+
     /// The newest audit row that the first publication has seen.
     pub(crate) fn first_seen(&self) -> i64 {
         self.0.first_seen.load(Ordering::SeqCst)
@@ -351,7 +361,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a change says about itself.
+/// What a change of a row that grants power says about itself. The row is as it was written, with its new version.
 pub(crate) fn change<R: integrity::Guarded>(
     action: &str,
     row: &R,
@@ -359,5 +369,13 @@ pub(crate) fn change<R: integrity::Guarded>(
     after: serde_json::Value,
     reason: Option<String>,
 ) -> Change {
-    Change { action: action.to_owned(), subject_kind: R::KIND.to_owned(), subject: row.id(), before, after, reason }
+    Change {
+        action: action.to_owned(),
+        subject_kind: R::KIND.to_owned(),
+        subject: row.id(),
+        before,
+        after,
+        reason,
+        row_version: Some(row.row_version()),
+    }
 }

@@ -1,6 +1,7 @@
-//! The checks behind `keyward doctor`: database, records, vault, recovery, credentials, keys, tokens, jobs, prices.
+//! The checks behind `keyward doctor`: database, records, audit log, vault, recovery, credentials, keys, tokens, jobs,
+//! prices.
 
-use crate::{Control, api, auth::Role, error::Answer, integrity, jobs, publish::ACTIVE};
+use crate::{Control, api, auth::Role, error::Answer, jobs, publish::ACTIVE, tamper};
 use keyward_domain::times;
 use keyward_store::{Health, KeyStatus, decode_secrets};
 use keyward_vault::MemoryKind;
@@ -59,6 +60,7 @@ pub(crate) async fn examine(control: &Control) -> Answer<Vec<Check>> {
     Ok(vec![
         database(control),
         records(control).await?,
+        audit_log(control).await?,
         vault(control).await?,
         recovery(control).await?,
         credentials(control).await?,
@@ -81,15 +83,33 @@ fn database(control: &Control) -> Check {
 }
 
 async fn records(control: &Control) -> Answer<Check> {
-    let bad = jobs::integrity::sweep(control).await?;
-    if bad == 0 {
-        return Ok(Check::new("records", State::Ok, "every record that grants power is as Keyward wrote it"));
+    jobs::integrity::sweep(control).await?;
+    let named: Vec<String> = control
+        .tampered_rows()
+        .values()
+        .filter(|row| row.kind != tamper::LOG)
+        .map(|row| format!("{} '{}' ({}): {}", row.kind, row.name, row.id, row.why))
+        .collect();
+    if named.is_empty() {
+        let detail = "every record that grants power is the newest, as Keyward wrote it";
+        return Ok(Check::new("records", State::Ok, detail));
     }
-    let named: Vec<String> =
-        control.tampered_rows().values().map(|row| format!("{} '{}' ({})", row.kind, row.name, row.id)).collect();
-    let detail = format!("changed outside of Keyward and not used: {}", named.join(", "));
+    let detail = format!("changed outside of Keyward and not used: {}", named.join("; "));
     Ok(Check::new("records", State::Failed, detail)
         .hint("find out who can write to the database; revoke these records and make them anew, or restore a backup"))
+}
+
+async fn audit_log(control: &Control) -> Answer<Check> {
+    control.audit_log_is_whole().await?;
+    control.changed_audit_rows().await?;
+    let wrong: Vec<String> =
+        control.tampered_rows().values().filter(|row| row.kind == tamper::LOG).map(|row| row.why.clone()).collect();
+    if wrong.is_empty() {
+        return Ok(Check::new("audit log", State::Ok, "no row is missing, and each is as Keyward wrote it"));
+    }
+    Ok(Check::new("audit log", State::Failed, wrong.join("; ")).hint(
+        "find out who can write to the database; look through keys, tokens and policies, or restore a backup from before",
+    ))
 }
 
 async fn vault(control: &Control) -> Answer<Check> {
@@ -182,7 +202,7 @@ async fn tokens(control: &Control) -> Answer<Check> {
         row.role == Role::Owner.name()
             && row.revoked_at.is_none()
             && row.expires_at.is_none_or(|end| end > now)
-            && integrity::holds(control.vault(), *row)
+            && control.shows_sound(*row)
     });
     Ok(match owners.count() {
         0 => Check::new("tokens", State::Warning, "nobody owns this installation yet")

@@ -179,7 +179,7 @@ impl From<keyward_store::Error> for ApiError {
         use keyward_store::Error;
         let text = error.to_string();
         match &error {
-            Error::Taken { .. } => Self::conflict("name_taken", text).hint("choose another name"),
+            Error::Taken { .. } => Self::conflict("name_taken", text).hint("choose another"),
             Error::Stale { .. } => Self::conflict("changed_meanwhile", text),
             Error::Dangling { .. } => Self::conflict("missing_record", text),
             Error::DiskFull => Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", text)
@@ -205,6 +205,17 @@ impl From<keyward_vault::Error> for ApiError {
             }
             _ => Self::internal(error),
         }
+    }
+}
+
+/// Names the name that is taken, where the store only says that one is.
+pub(crate) fn taken(kind: &'static str, name: &str) -> impl FnOnce(keyward_store::Error) -> ApiError {
+    move |error| match error {
+        keyward_store::Error::Taken { .. } => {
+            ApiError::conflict("name_taken", format!("there is a {kind} with the name '{}' already", shown(name)))
+                .hint(format!("choose another name; `keyward {kind} list` shows which there are"))
+        }
+        error => error.into(),
     }
 }
 

@@ -155,6 +155,7 @@ pub(crate) async fn put(
         before: before.as_ref().map_or(Value::Null, state),
         after: state(&found),
         reason: None,
+        row_version: None,
     };
     let mut write = control.store().write(finder.actor, finder.source, control.now()).await?;
     write.put_credential_health(&found).await?;

@@ -4,11 +4,11 @@
 //! The fields and their order are fixed for ever; a new field goes to the end.
 
 use keyward_domain::Environment;
-use keyward_store::{CredentialRow, EnvironmentRow, KeyRow, ProjectRow, TokenRow};
+use keyward_store::{CredentialRow, EnvironmentRow, Error, KeyRow, ProjectRow, Store, TokenRow};
 use keyward_vault::Vault;
 
 /// A row with a code over it.
-pub(crate) trait Guarded {
+pub(crate) trait Guarded: Sized {
     /// The kind of record, as in the audit log; also part of what is covered.
     const KIND: &'static str;
 
@@ -20,6 +20,15 @@ pub(crate) trait Guarded {
 
     /// The name people gave it.
     fn name(&self) -> &str;
+
+    /// Its version, which grows with every change.
+    fn row_version(&self) -> i64;
+
+    /// Gives it another version.
+    fn set_row_version(&mut self, version: i64);
+
+    /// The version that is stored under its id now; none when there is no such row any more.
+    fn stored_version(store: &Store, row: &Self) -> impl Future<Output = Result<Option<i64>, Error>> + Send;
 
     /// Everything that grants or limits power.
     fn fields(&self) -> Vec<Vec<u8>>;
@@ -79,6 +88,18 @@ impl Guarded for ProjectRow {
         &self.name
     }
 
+    fn row_version(&self) -> i64 {
+        self.row_version
+    }
+
+    fn set_row_version(&mut self, version: i64) {
+        self.row_version = version;
+    }
+
+    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
+        Ok(store.project(row.id).await?.map(|stored| stored.row_version))
+    }
+
     fn fields(&self) -> Vec<Vec<u8>> {
         vec![
             text(&self.name),
@@ -114,6 +135,20 @@ impl Guarded for EnvironmentRow {
         self.environment.name()
     }
 
+    fn row_version(&self) -> i64 {
+        self.row_version
+    }
+
+    fn set_row_version(&mut self, version: i64) {
+        self.row_version = version;
+    }
+
+    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
+        let stored = store.environments_of(row.project).await?;
+        let stored = stored.into_iter().find(|stored| stored.environment == row.environment);
+        Ok(stored.map(|stored| stored.row_version))
+    }
+
     fn fields(&self) -> Vec<Vec<u8>> {
         vec![text(&self.policy), number(self.row_version)]
     }
@@ -140,6 +175,18 @@ impl Guarded for CredentialRow {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn row_version(&self) -> i64 {
+        self.row_version
+    }
+
+    fn set_row_version(&mut self, version: i64) {
+        self.row_version = version;
+    }
+
+    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
+        Ok(store.credential(row.id).await?.map(|stored| stored.row_version))
     }
 
     fn fields(&self) -> Vec<Vec<u8>> {
@@ -184,6 +231,18 @@ impl Guarded for KeyRow {
         &self.name
     }
 
+    fn row_version(&self) -> i64 {
+        self.row_version
+    }
+
+    fn set_row_version(&mut self, version: i64) {
+        self.row_version = version;
+    }
+
+    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
+        Ok(store.key(row.id).await?.map(|stored| stored.row_version))
+    }
+
     fn fields(&self) -> Vec<Vec<u8>> {
         vec![
             text(self.public_id.as_str()),
@@ -223,6 +282,18 @@ impl Guarded for TokenRow {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn row_version(&self) -> i64 {
+        self.row_version
+    }
+
+    fn set_row_version(&mut self, version: i64) {
+        self.row_version = version;
+    }
+
+    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
+        Ok(store.token(row.id).await?.map(|stored| stored.row_version))
     }
 
     fn fields(&self) -> Vec<Vec<u8>> {

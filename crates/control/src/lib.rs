@@ -26,12 +26,15 @@ mod policy_check;
 pub mod proof;
 mod publish;
 mod router;
+mod seal;
 mod settings;
 mod tamper;
 mod verify;
+mod versions;
 
 pub use auth::Role;
 pub use collect::Batch;
 pub use control::{Control, OpenError};
 pub use error::ApiError;
+pub use seal::audit_seal;
 pub use settings::{Bootstrap, Settings};

@@ -1,9 +1,9 @@
 //! Tells the gateway what is so: everything at the start, then only what changed, before the call that changed it is
-//! answered. A row whose code does not hold is left out.
+//! answered. A row that is not the newest, or not as Keyward wrote it, is left out.
 //!
 //! INVARIANT: reading and telling happen under one lock, so the gateway never goes back to an older picture.
 
-use crate::{Control, integrity};
+use crate::{Control, integrity::Guarded, versions::Versions};
 use keyward_domain::{
     Environment, KeyId, ProjectId,
     grant::Grant,
@@ -12,14 +12,16 @@ use keyward_domain::{
     snapshot::{Everything, Route, RouteCredential, Update},
 };
 use keyward_store::{
-    CredentialHealthRow, CredentialRow, CredentialVersionRow, EnvironmentRow, Error, KeyRow, KeyStatus, ProjectRow,
-    decode_secrets,
+    CredentialHealthRow, CredentialRow, CredentialVersionRow, EnvironmentRow, Error, KeyFilter, KeyRow, KeyStatus,
+    ProjectRow, decode_secrets,
 };
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
+/// So many keys are looked up one by one.
+const FEW: u32 = 200;
 /// The status of a project that is no longer in use.
 pub(crate) const ARCHIVED: &str = "archived";
 /// The status of a credential that is used.
@@ -39,33 +41,40 @@ pub(crate) fn place(credential: &CredentialRow, version: u64) -> Place {
 /// Tells everything anew.
 pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
     let _order = control.publishing().lock().await;
+    control.audit_log_is_whole().await?;
+    let mut versions = Versions::read(control.store()).await?;
     let mut bases = Bases::default();
     for row in control.store().projects().await? {
-        if control.trusts(&row).await {
+        if versions.trusts(control, &row).await? {
             bases.add_project(&row);
         }
     }
     for row in control.store().environments().await? {
-        let trusted = control.trusts(&row).await;
+        let trusted = versions.trusts(control, &row).await?;
         bases.add_environment(&row, trusted);
+        versions.strike(&row);
+    }
+    for id in versions.left(EnvironmentRow::KIND) {
+        bases.close_environment(&id);
+        control.report_gone(EnvironmentRow::KIND, id).await;
     }
     let mut grants = Vec::new();
-    let mut bad = Vec::new();
-    let vault = Arc::clone(control.vault());
-    control
-        .store()
-        .each_key(None, |row| {
-            if integrity::holds(&vault, &row) {
-                grants.extend(bases.grant(&row));
-            } else {
-                bad.push(row);
-            }
-        })
-        .await?;
-    for row in &bad {
-        control.report_tampered(row).await;
+    let mut doubtful = Vec::new();
+    let take = |row: KeyRow| {
+        if versions.know(control.vault(), &row) {
+            grants.extend(bases.grant(&row));
+        } else {
+            doubtful.push(row);
+        }
+    };
+    control.store().each_key(None, take).await?;
+    for row in &doubtful {
+        if control.trusts(row).await? {
+            grants.extend(bases.grant(row));
+        }
     }
-    let routes = routes(control, &bases, control.store().credentials(None).await?, None).await?;
+    let credentials = control.store().credentials(None).await?;
+    let routes = routes(control, &bases, credentials, Extent::All(&versions)).await?;
     let mut objects = Vec::new();
     control.store().each_object(|object| objects.push(object)).await?;
     control.tell_gateway(Update::Everything(Box::new(Everything {
@@ -88,12 +97,8 @@ async fn tell_keys(control: &Control, ids: &[KeyId]) -> Result<(), Error> {
     let (mut grants, mut gone) = (Vec::new(), Vec::new());
     for id in ids {
         match control.store().key(*id).await? {
-            Some(row) if control.trusts(&row).await => {
-                let mut bases = bases_of(control, row.project).await?;
-                match bases.grant(&row) {
-                    Some(grant) => grants.push(grant),
-                    None => gone.push(row.id),
-                }
+            Some(row) if control.trusts(&row).await? => {
+                bases_of(control, row.project).await?.sort(&row, &mut grants, &mut gone);
             }
             _ => gone.push(*id),
         }
@@ -110,29 +115,33 @@ pub(crate) async fn project(control: &Control, id: ProjectId) -> Result<(), Erro
 async fn tell_project(control: &Control, id: ProjectId) -> Result<(), Error> {
     let _order = control.publishing().lock().await;
     let mut bases = bases_of(control, id).await?;
+    let filter = KeyFilter { project: Some(id), ..KeyFilter::default() };
+    // Of a few keys each is looked up; for many, all versions are read at once.
+    let versions = match control.store().keys(filter, None, FEW).await?.len() {
+        count if count < FEW as usize => None,
+        _ => Some(Versions::read(control.store()).await?),
+    };
     let (mut grants, mut gone) = (Vec::new(), Vec::new());
-    let mut bad = Vec::new();
-    let vault = Arc::clone(control.vault());
-    control
-        .store()
-        .each_key(Some(id), |row| {
-            if !integrity::holds(&vault, &row) {
-                gone.push(row.id);
-                bad.push(row);
-            } else if let Some(grant) = bases.grant(&row) {
-                grants.push(grant);
-            } else {
-                gone.push(row.id);
-            }
-        })
-        .await?;
-    for row in &bad {
-        control.report_tampered(row).await;
+    let mut doubtful = Vec::new();
+    let take = |row: KeyRow| {
+        if versions.as_ref().is_some_and(|versions| versions.know(control.vault(), &row)) {
+            bases.sort(&row, &mut grants, &mut gone);
+        } else {
+            doubtful.push(row);
+        }
+    };
+    control.store().each_key(Some(id), take).await?;
+    for row in &doubtful {
+        if control.trusts(row).await? {
+            bases.sort(row, &mut grants, &mut gone);
+        } else {
+            gone.push(row.id);
+        }
     }
     tell(control, grants, gone);
     let credentials = control.store().credentials(Some(id)).await?;
     let providers: BTreeSet<Box<str>> = credentials.iter().map(|row| row.provider.as_str().into()).collect();
-    let routes = routes(control, &bases, credentials, Some((id, &providers))).await?;
+    let routes = routes(control, &bases, credentials, Extent::Some(id, &providers)).await?;
     control.tell_gateway(Update::Routes(routes));
     Ok(())
 }
@@ -148,7 +157,7 @@ async fn tell_route(control: &Control, project: ProjectId, provider: &str) -> Re
     let mut credentials = control.store().credentials(Some(project)).await?;
     credentials.retain(|row| row.provider == provider);
     let providers = BTreeSet::from([Box::from(provider)]);
-    let routes = routes(control, &bases, credentials, Some((project, &providers))).await?;
+    let routes = routes(control, &bases, credentials, Extent::Some(project, &providers)).await?;
     control.tell_gateway(Update::Routes(routes));
     Ok(())
 }
@@ -176,15 +185,42 @@ pub(crate) struct Bases {
 pub(crate) async fn bases_of(control: &Control, id: ProjectId) -> Result<Bases, Error> {
     let mut bases = Bases::default();
     if let Some(row) = control.store().project(id).await?
-        && control.trusts(&row).await
+        && control.trusts(&row).await?
     {
         bases.add_project(&row);
     }
-    for row in control.store().environments_of(id).await? {
-        let trusted = control.trusts(&row).await;
-        bases.add_environment(&row, trusted);
+    let rows = control.store().environments_of(id).await?;
+    for environment in Environment::ALL {
+        if let Some(row) = rows.iter().find(|row| row.environment == environment) {
+            let trusted = control.trusts(row).await?;
+            bases.add_environment(row, trusted);
+        } else {
+            missing_environment(control, &mut bases, &format!("{id}/{environment}")).await?;
+        }
     }
     Ok(bases)
+}
+
+/// An environment without a row has no policy of its own, unless it once had one: then its row was removed, and its keys
+/// would get more than they should.
+async fn missing_environment(control: &Control, bases: &mut Bases, id: &str) -> Result<(), Error> {
+    if control.store().audited_version(EnvironmentRow::KIND, id).await?.is_none() {
+        return Ok(());
+    }
+    bases.close_environment(id);
+    let Some((project, environment)) = environment_of(id) else { return Ok(()) };
+    // It may just have been made: then it is published by whoever made it.
+    let rows = control.store().environments_of(project).await?;
+    if !rows.iter().any(|row| row.environment == environment) {
+        control.report_gone(EnvironmentRow::KIND, id.to_owned()).await;
+    }
+    Ok(())
+}
+
+/// The parts of an environment's id.
+pub(crate) fn environment_of(id: &str) -> Option<(ProjectId, Environment)> {
+    let (project, environment) = id.split_once('/')?;
+    Some((project.parse().ok()?, environment.parse().ok()?))
 }
 
 /// Reads a stored policy. One that cannot be read came from a newer version: what depends on it is left out.
@@ -206,6 +242,11 @@ impl Bases {
         self.environments.insert((row.project, row.environment), policy);
     }
 
+    /// Lets nothing be done with what is in an environment.
+    fn close_environment(&mut self, id: &str) {
+        self.environments.extend(environment_of(id).map(|place| (place, None)));
+    }
+
     fn is_archived(&self, project: ProjectId) -> bool {
         self.projects.get(&project).is_none_or(|(_, archived)| *archived)
     }
@@ -216,6 +257,14 @@ impl Bases {
         match self.environments.get(&(project, environment)) {
             None => Some(own.inheriting(base)),
             Some(policy) => Some(own.inheriting(&policy.as_ref()?.inheriting(base))),
+        }
+    }
+
+    /// Puts a key among those that the gateway is to know, or to forget.
+    fn sort(&mut self, row: &KeyRow, grants: &mut Vec<Grant>, gone: &mut Vec<KeyId>) {
+        match self.grant(row) {
+            Some(grant) => grants.push(grant),
+            None => gone.push(row.id),
         }
     }
 
@@ -244,23 +293,38 @@ impl Bases {
     }
 }
 
-/// Builds routes. With `only`, exactly those of one project and these providers, the empty ones too, so that a route
-/// that lost its last credential is seen to be gone.
+/// Which routes are built.
+#[derive(Clone, Copy)]
+enum Extent<'a> {
+    /// All of them.
+    All(&'a Versions),
+    /// Exactly those of one project and these providers, the empty ones too, so that a route that lost its last
+    /// credential is seen to be gone.
+    Some(ProjectId, &'a BTreeSet<Box<str>>),
+}
+
 async fn routes(
     control: &Control,
     bases: &Bases,
     credentials: Vec<CredentialRow>,
-    only: Option<(ProjectId, &BTreeSet<Box<str>>)>,
+    extent: Extent<'_>,
 ) -> Result<Vec<Route>, Error> {
     let mut routes: HashMap<(ProjectId, Environment, Box<str>), Vec<RouteCredential>> = HashMap::new();
-    if let Some((project, providers)) = only {
+    if let Extent::Some(project, providers) = extent {
         for environment in Environment::ALL {
             routes.extend(providers.iter().map(|id| ((project, environment, id.clone()), Vec::new())));
         }
     }
-    let mut secrets = Secrets::read(control, only.is_some(), &credentials).await?;
+    let mut secrets = Secrets::read(control, matches!(extent, Extent::Some(..)), &credentials).await?;
     for row in credentials {
-        if row.status != ACTIVE || bases.is_archived(row.project) || !control.trusts(&row).await {
+        if row.status != ACTIVE || bases.is_archived(row.project) {
+            continue;
+        }
+        let trusted = match extent {
+            Extent::All(versions) => versions.trusts(control, &row).await?,
+            Extent::Some(..) => control.trusts(&row).await?,
+        };
+        if !trusted {
             continue;
         }
         let Some(entry) = secrets.entry(control, &row) else { continue };

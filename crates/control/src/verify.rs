@@ -52,6 +52,9 @@ pub(crate) struct Target<'a> {
     pub provider: &'a Provider,
     /// The API root.
     pub base_url: &'a str,
+    /// Whether the API root is one of the credential's own. Then its secret is for nobody else: a check at an address
+    /// of the provider's is out of the question.
+    pub own: bool,
     /// Whether it may be a private address.
     pub allow_private: bool,
 }
@@ -61,12 +64,11 @@ pub(crate) struct Target<'a> {
 /// # Errors
 /// 409 when the catalogue knows no such call for the provider.
 pub(crate) async fn verify(outbound: &dyn Outbound, target: &Target<'_>, secret: &PlainKey) -> Answer<Verdict> {
-    let probe = target.provider.probes.iter().find(|probe| !probe.admin).ok_or_else(|| {
-        ApiError::conflict(
-            "no_probe",
-            format!("there is no free call that tells a key's state at {}", target.provider.name),
-        )
-        .hint("make a small call through the gateway instead; its outcome shows in the credential's health")
+    let fits = |probe: &&Probe| !probe.admin && !(target.own && is_absolute(probe));
+    let probe = target.provider.probes.iter().find(fits).ok_or_else(|| {
+        let place = if target.own { "this credential's own API root" } else { &*target.provider.name };
+        ApiError::conflict("no_probe", format!("there is no free call that tells a key's state at {place}"))
+            .hint("make a small call through the gateway instead; its outcome shows in the credential's health")
     })?;
     let call = call(target, probe, secret)?;
     Ok(match outbound.call(call).await {
@@ -85,6 +87,11 @@ pub(crate) async fn verify(outbound: &dyn Outbound, target: &Target<'_>, secret:
             http_status: None,
         },
     })
+}
+
+/// Whether a check goes to an address of its own, and not below the API root.
+fn is_absolute(probe: &Probe) -> bool {
+    !probe.path.starts_with('/')
 }
 
 fn call(target: &Target<'_>, probe: &Probe, secret: &PlainKey) -> Answer<Call> {
@@ -109,7 +116,7 @@ fn call(target: &Target<'_>, probe: &Probe, secret: &PlainKey) -> Answer<Call> {
     };
     value.set_sensitive(true);
     headers.insert(HeaderName::try_from(&*auth.header).map_err(ApiError::internal)?, value);
-    let url = if probe.path.starts_with("https://") {
+    let url = if is_absolute(probe) {
         probe.path.to_string()
     } else {
         format!("{}{}", target.base_url.trim_end_matches('/'), probe.path)
@@ -180,7 +187,7 @@ mod tests {
         let catalogue = Catalogue::embedded().expect("a catalogue");
         let provider = catalogue.provider(provider).expect("known");
         let fake = Fake { reply, seen: Mutex::new(None) };
-        let target = Target { provider, base_url: "https://example.test/v1/", allow_private: false };
+        let target = Target { provider, base_url: "https://example.test/v1/", own: true, allow_private: false };
         let verdict = verify(&fake, &target, &PlainKey::new(b"secret".to_vec())).await.expect("a verdict");
         (verdict, fake.seen.into_inner().expect("not poisoned").expect("called"))
     }
@@ -197,6 +204,31 @@ mod tests {
         let value = call.headers.get("authorization").expect("sent");
         assert!(value.is_sensitive());
         assert_eq!(value.as_bytes(), b"Bearer secret");
+    }
+
+    #[tokio::test]
+    async fn a_secret_for_an_own_api_root_goes_nowhere_else() {
+        let catalogue = Catalogue::embedded().expect("a catalogue");
+        let mut absolute = 0;
+        for provider in catalogue.providers() {
+            let fake = Fake { reply: reply(200, "{}"), seen: Mutex::new(None) };
+            let target = Target { provider, base_url: "https://example.test/v1", own: true, allow_private: false };
+            let asked = verify(&fake, &target, &PlainKey::new(b"secret".to_vec())).await;
+            match fake.seen.into_inner().expect("not poisoned") {
+                Some(call) => {
+                    assert!(call.url.starts_with("https://example.test/v1/"), "{}: {}", provider.id, call.url)
+                }
+                None => assert_eq!(asked.expect_err("not asked").code(), "no_probe", "{}", provider.id),
+            }
+            absolute += provider.probes.iter().filter(|probe| is_absolute(probe)).count();
+        }
+        assert!(absolute > 0, "Hugging Face's check is not below its API root");
+        let hugging_face = catalogue.provider("huggingface").expect("known");
+        let fake = Fake { reply: reply(200, "{}"), seen: Mutex::new(None) };
+        let target = Target { provider: hugging_face, base_url: "https://r.test/v1", own: false, allow_private: false };
+        verify(&fake, &target, &PlainKey::new(b"secret".to_vec())).await.expect("a verdict");
+        let call = fake.seen.into_inner().expect("not poisoned").expect("called");
+        assert!(call.url.starts_with("https://huggingface.co/"), "{}", call.url);
     }
 
     #[tokio::test]

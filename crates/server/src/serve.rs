@@ -209,7 +209,7 @@ async fn run(config: &Config, environment: &Environment, folder: &DataFolder, li
     let clock = Clock::system();
     let store = Store::open(&location(config)).await.context("opening the database")?;
     let source = vault::source(&config.data, environment)?;
-    let vault = Arc::new(vault::open(&store, source.as_ref(), clock.now()).await.context("opening the vault")?);
+    let vault = vault::open(&store, source.as_ref(), clock.now()).await.context("opening the vault")?;
     let running = start(config, bound, &tokens, Opened { store, vault, catalogue, clock }).await?;
     let ca = config.tls.as_ref().map(|tls| tls.cert.as_path());
     folder.write_local(&admin_url, &tokens.local.text, ca)?;

@@ -3,7 +3,7 @@
 
 use crate::{config::DataConfig, environment::Environment, master::Source, terminal};
 use anyhow::{Context, bail};
-use keyward_control::keyring;
+use keyward_control::{audit_seal, keyring};
 use keyward_domain::{Millis, audit::Actor};
 use keyward_store::{Change, Store};
 use keyward_vault::{
@@ -13,8 +13,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::Mutex,
-    sync::PoisonError,
+    sync::{Arc, Mutex, PoisonError},
 };
 use zeroize::Zeroizing;
 
@@ -93,10 +92,10 @@ impl Given {
 ///
 /// # Errors
 /// What the vault says: a wrong master key with both ids, a file with a loose mode and its remedy, …
-pub(crate) async fn open(store: &Store, source: &dyn MasterKeySource, now: Millis) -> anyhow::Result<Vault> {
+pub(crate) async fn open(store: &Store, source: &dyn MasterKeySource, now: Millis) -> anyhow::Result<Arc<Vault>> {
     let rows = keyring::from_stored(store.keyring().await?)?;
     if !rows.is_empty() {
-        return Ok(Vault::unlock_from(source, &rows)?);
+        return Ok(Arc::new(Vault::unlock_from(source, &rows)?));
     }
     let master = match source.load()? {
         // Made by a start that was cut off before the keyring was stored.
@@ -113,11 +112,13 @@ pub(crate) async fn open(store: &Store, source: &dyn MasterKeySource, now: Milli
     // Writes of all nodes come one after the other: another may have been first.
     let theirs = keyring::from_stored(store.keyring().await?)?;
     if !theirs.is_empty() {
-        return Ok(Vault::unlock_from(source, &theirs)?);
+        return Ok(Arc::new(Vault::unlock_from(source, &theirs)?));
     }
     for row in &rows {
         write.put_keyring(&keyring::to_stored(row)).await?;
     }
+    let vault = Arc::new(vault);
+    store.seal_audit_with(audit_seal(&vault));
     let after = serde_json::json!({"master_key": vault.master_id().to_string()});
     write.commit(vec![said("vault.create", after)]).await?;
     Ok(vault)
@@ -132,6 +133,7 @@ pub(crate) fn said(action: &str, after: serde_json::Value) -> Change {
         before: serde_json::Value::Null,
         after,
         reason: None,
+        row_version: None,
     }
 }
 
@@ -152,7 +154,7 @@ pub(crate) fn read_identity(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 ///
 /// # Errors
 /// When there is no copy, the identity is another one, or the key does not fit the keyring.
-pub(crate) async fn recover(store: &Store, identity: &str) -> anyhow::Result<(MasterKey, Vault)> {
+pub(crate) async fn recover(store: &Store, identity: &str) -> anyhow::Result<(MasterKey, Arc<Vault>)> {
     let rows = keyring::from_stored(store.keyring().await?)?;
     let copies = store.recoveries().await?;
     if copies.is_empty() {
@@ -162,7 +164,7 @@ pub(crate) async fn recover(store: &Store, identity: &str) -> anyhow::Result<(Ma
     for copy in copies.iter().rev() {
         let found = keyward_vault::recovery::recover(identity, &copy.wrapped).and_then(|master| {
             let again = keyward_vault::recovery::recover(identity, &copy.wrapped)?;
-            Ok((again, Vault::unlock(master, &rows)?))
+            Ok((again, Arc::new(Vault::unlock(master, &rows)?)))
         });
         match found {
             Ok(found) => return Ok(found),

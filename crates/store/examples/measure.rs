@@ -13,8 +13,21 @@ use keyward_domain::{
     audit::Actor,
     usage::{Buckets, CostBasis, Outcome, Units, Usage, UsageEvent},
 };
-use keyward_store::{Batch, Change, KeyRow, KeyStatus, Location, Position, ProjectRow, Store};
-use std::time::Instant;
+use keyward_store::{AuditSeal, Batch, Change, KeyRow, KeyStatus, Location, Position, ProjectRow, Store};
+use std::{sync::Arc, time::Instant};
+
+/// Seals audit rows about as dearly as the vault does.
+struct Hash;
+
+impl AuditSeal for Hash {
+    fn code(&self, seq: i64, fields: &[&[u8]]) -> Vec<u8> {
+        keyward_domain::digest::sha256(&[fields.concat(), seq.to_be_bytes().to_vec()].concat()).to_vec()
+    }
+
+    fn holds(&self, seq: i64, fields: &[&[u8]], code: &[u8]) -> bool {
+        self.code(seq, fields) == code
+    }
+}
 
 /// As in the server.
 #[global_allocator]
@@ -48,6 +61,8 @@ fn call(number: u32, keys: u32) -> UsageEvent {
             buckets: Buckets { input: u64::from(number % 4_000), output: 250, reasoning: 64, ..Buckets::default() },
             units: Units::default(),
             provider_cost: None,
+            tier: Some("default".into()),
+            region: None,
             tier: Some("default".into()),
             model: Some("gpt-5-2026-08-07".into()),
         },
@@ -131,15 +146,20 @@ async fn add_keys(store: &Store) {
         };
         write.insert_key(&row).await.unwrap();
     }
-    let change = Change {
+    let said = |number: u32| Change {
         action: "key.create".to_owned(),
         subject_kind: "key".to_owned(),
-        subject: "all".to_owned(),
+        subject: KeyId::new(NOW, filling(number)).to_string(),
         before: serde_json::Value::Null,
-        after: serde_json::Value::Null,
+        after: serde_json::json!({
+            "name": format!("key {number}"), "public_id": format!("{number:012}"), "project": project.id.to_string(),
+            "environment": "production", "status": "active", "expires_at": null,
+            "policy": {"providers": ["openai"], "models": ["gpt-*"], "requests_per_minute": 60}
+        }),
         reason: None,
+        row_version: Some(1),
     };
-    write.commit(vec![change]).await.unwrap();
+    write.commit((0..KEYS).map(said).collect()).await.unwrap();
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -150,6 +170,7 @@ async fn main() {
         None => Location::File(files.path().join("keyward.db")),
     };
     let store = Store::open(&location).await.unwrap();
+    store.seal_audit_with(Arc::new(Hash));
     println!("{}", store.kind());
     for (round, (size, keys)) in [(500, 50), (1_000, 50), (2_000, 50), (1_000, 1_000)].into_iter().enumerate() {
         collect(&store, u32::try_from(round).unwrap() * EVENTS, size, keys).await;
@@ -168,6 +189,14 @@ async fn main() {
     let after = cpu();
     let spent = (after.0 + after.1 - before.0 - before.1) / 1e6;
     println!("open and read {count} keys: {:.3} s, {spent:.3} s CPU", began.elapsed().as_secs_f64());
+    store.seal_audit_with(Arc::new(Hash));
+    let (began, before, mut count) = (Instant::now(), after, 0);
+    store.each_audited_version(|version| count += u32::from(version.holds)).await.unwrap();
+    let extent = store.audit_extent().await.unwrap();
+    let after = cpu();
+    let spent = (after.0 + after.1 - before.0 - before.1) / 1e6;
+    let took = began.elapsed().as_secs_f64();
+    println!("read {count} audited versions of {} rows: {took:.3} s, {spent:.3} s CPU", extent.rows);
     if let Location::File(path) = &location {
         println!("file: {} MB", std::fs::metadata(path).unwrap().len() >> 20);
     }

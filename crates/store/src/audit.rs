@@ -1,14 +1,29 @@
-//! Reading the audit log. Rows get in only through [`crate::Write::commit`]; nothing changes or removes them.
+//! Reading the audit log. Rows get in only through [`crate::Write::commit`]; nothing changes or removes them, and a code
+//! over each shows it when somebody did. Its rows also say which version every row that grants power has reached, so
+//! that an earlier one that was put back is noticed.
 
-use crate::{Error, Store};
+use crate::{AuditSeal, Error, Store, pool::Pool, sql::clean};
+use futures_util::TryStreamExt;
 use keyward_domain::{AuditId, Millis, audit::AuditEntry};
 use serde::{Serialize, de::DeserializeOwned};
 
 statements! {
-    LATEST = "select seq, id, at, actor, action, subject_kind, subject, before, after, reason, source
+    LATEST = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason, source
         from audit where seq < $1 order by seq desc limit $2";
-    LATEST_OF = "select seq, id, at, actor, action, subject_kind, subject, before, after, reason, source
-        from audit where subject = $3 and seq < $1 order by seq desc limit $2";
+    LATEST_OF = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason,
+        source from audit where subject = $3 and seq < $1 order by seq desc limit $2";
+    NEWEST_VERSION = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason,
+        source from audit where subject_kind = $1 and subject = $2 and row_version is not null
+        order by row_version desc limit 1";
+    /// Versions only grow, so the newest row about a record has its highest. The inner query reads one index.
+    NEWEST_VERSIONS = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason,
+        source from audit where seq in
+        (select max(seq) from audit where row_version is not null group by subject_kind, subject)";
+    EACH = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason, source
+        from audit order by seq";
+    EXTENT = "select (select count(*) from audit), (select coalesce(min(seq), 0) from audit),
+        (select coalesce(max(seq), 0) from audit),
+        (select coalesce(max(number), -1) from meta where name = 'audit_sequence')";
 }
 
 /// An audit row: its place in the log, without gaps and in the order of commits, and what it says.
@@ -18,21 +33,119 @@ pub struct AuditRow {
     pub seq: i64,
     /// What it says.
     pub entry: AuditEntry,
+    /// The row version that the change left the record at, when it is one that grants power.
+    pub row_version: Option<i64>,
+}
+
+/// What the log says of the version that a record has reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditedVersion {
+    /// The kind of record.
+    pub kind: String,
+    /// Its id.
+    pub subject: String,
+    /// The highest version that the log knows.
+    pub version: i64,
+    /// Whether the code over the audit row that says so holds.
+    pub holds: bool,
 }
 
 row! {
-    struct StoredAudit {
-        seq: i64,
-        id: AuditId,
-        at: Millis,
-        actor: String,
-        action: String,
-        subject_kind: String,
-        subject: String,
-        before: String,
-        after: String,
-        reason: Option<String>,
-        source: Option<String>,
+    /// How far the log reaches. Without gaps and cuts all but `first` are the same number.
+    pub struct AuditExtent {
+        /// How many rows there are.
+        pub rows: i64,
+        /// The lowest number; 0 without rows.
+        pub first: i64,
+        /// The highest number; 0 without rows.
+        pub last: i64,
+        /// The number given out last; -1 when that is no longer known.
+        pub given: i64,
+    }
+}
+
+impl AuditExtent {
+    /// Whether no row is missing.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.rows == self.last && self.last == self.given && (self.rows == 0 || self.first == 1)
+    }
+}
+
+row! {
+    /// A row as it is stored.
+    pub(crate) struct StoredAudit {
+        pub(crate) seq: i64,
+        pub(crate) id: AuditId,
+        pub(crate) at: Millis,
+        pub(crate) actor: String,
+        pub(crate) action: String,
+        pub(crate) subject_kind: String,
+        pub(crate) subject: String,
+        pub(crate) row_version: Option<i64>,
+        pub(crate) mac: Vec<u8>,
+        pub(crate) before: String,
+        pub(crate) after: String,
+        pub(crate) reason: Option<String>,
+        pub(crate) source: Option<String>,
+    }
+}
+
+impl StoredAudit {
+    /// The stored form of an entry, without its code.
+    pub(crate) fn of(seq: i64, entry: &AuditEntry, row_version: Option<i64>) -> Result<Self, Error> {
+        Ok(Self {
+            seq,
+            id: entry.id,
+            at: entry.at,
+            actor: to_json(&entry.actor)?,
+            action: entry.action.clone(),
+            subject_kind: entry.subject_kind.clone(),
+            subject: clean(&entry.subject).into_owned(),
+            row_version,
+            mac: Vec::new(),
+            before: entry.before.to_string(),
+            after: entry.after.to_string(),
+            reason: entry.reason.as_deref().map(|reason| clean(reason).into_owned()),
+            source: entry.source.map(|source| source.to_string()),
+        })
+    }
+
+    /// The same row with its code.
+    pub(crate) fn sealed(self, seal: &dyn AuditSeal) -> Self {
+        let mac = self.covered(|fields| seal.code(self.seq, fields));
+        Self { mac, ..self }
+    }
+
+    /// Whether the row is as it was written.
+    fn holds(&self, seal: &dyn AuditSeal) -> bool {
+        self.covered(|fields| seal.holds(self.seq, fields, &self.mac))
+    }
+
+    /// Everything that the code covers besides the number. The order is fixed for ever; a new field goes to the end.
+    fn covered<T>(&self, take: impl FnOnce(&[&[u8]]) -> T) -> T {
+        let given = [self.row_version.is_some(), self.reason.is_some(), self.source.is_some()].map(u8::from);
+        take(&[
+            self.id.uuid().as_bytes(),
+            &self.at.to_be_bytes(),
+            self.actor.as_bytes(),
+            self.action.as_bytes(),
+            self.subject_kind.as_bytes(),
+            self.subject.as_bytes(),
+            // Nothing and an empty value are two things.
+            &given,
+            &self.row_version.unwrap_or(0).to_be_bytes(),
+            self.before.as_bytes(),
+            self.after.as_bytes(),
+            self.reason.as_deref().unwrap_or("").as_bytes(),
+            self.source.as_deref().unwrap_or("").as_bytes(),
+        ])
+    }
+
+    /// What it says of its record's version.
+    fn version(self, seal: &dyn AuditSeal) -> Option<AuditedVersion> {
+        let holds = self.holds(seal);
+        Some(AuditedVersion { version: self.row_version?, kind: self.subject_kind, subject: self.subject, holds })
     }
 }
 
@@ -49,6 +162,64 @@ impl Store {
             Some(subject) => read!(self, fetch_all, StoredAudit, "the audit log", LATEST_OF, before, limit, subject)?,
         };
         rows.into_iter().map(read_row).collect()
+    }
+
+    /// The highest version of one record that the log knows; none when it knows none.
+    ///
+    /// # Errors
+    /// [`Error::Unsealed`]; the database's.
+    pub async fn audited_version(&self, kind: &str, subject: &str) -> Result<Option<AuditedVersion>, Error> {
+        let seal = self.seal()?;
+        let row = read!(self, fetch_optional, StoredAudit, "the audit log", NEWEST_VERSION, kind, subject)?;
+        Ok(row.and_then(|row| row.version(seal)))
+    }
+
+    /// Hands over the highest version of every record that the log knows, in no particular order.
+    ///
+    /// # Errors
+    /// [`Error::Unsealed`]; the database's.
+    pub async fn each_audited_version(&self, mut take: impl FnMut(AuditedVersion) + Send) -> Result<(), Error> {
+        let seal = self.seal()?;
+        self.each_audit(NEWEST_VERSIONS, |row| row.version(seal).into_iter().for_each(&mut take)).await
+    }
+
+    /// The numbers of the rows whose code does not hold. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`Error::Unsealed`]; the database's.
+    pub async fn changed_audit_rows(&self) -> Result<Vec<i64>, Error> {
+        let seal = self.seal()?;
+        let mut changed = Vec::new();
+        let look = |row: StoredAudit| changed.extend((!row.holds(seal)).then_some(row.seq));
+        self.each_audit(EACH, look).await?;
+        Ok(changed)
+    }
+
+    /// How far the log reaches, all figures of one moment.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn audit_extent(&self) -> Result<AuditExtent, Error> {
+        read!(self, fetch_one, AuditExtent, "the audit log", EXTENT)
+    }
+
+    async fn each_audit(&self, sql: &'static str, mut take: impl FnMut(StoredAudit) + Send) -> Result<(), Error> {
+        macro_rules! stream {
+            ($pool:expr) => {{
+                let mut rows = sqlx::query_as::<_, StoredAudit>(sql).fetch($pool);
+                loop {
+                    match rows.try_next().await {
+                        Ok(Some(row)) => take(row),
+                        Ok(None) => return Ok(()),
+                        Err(error) => return Err(self.failed(error, "the audit log")),
+                    }
+                }
+            }};
+        }
+        match self.readers() {
+            Pool::Lite(pool) => stream!(pool),
+            Pool::Pg(pool) => stream!(pool),
+        }
     }
 }
 
@@ -69,7 +240,7 @@ fn read_row(row: StoredAudit) -> Result<AuditRow, Error> {
         reason: row.reason,
         source,
     };
-    Ok(AuditRow { seq: row.seq, entry })
+    Ok(AuditRow { seq: row.seq, entry, row_version: row.row_version })
 }
 
 fn bad(seq: i64, field: &str) -> Error {
@@ -80,6 +251,6 @@ fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()
 }
 
-pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, Error> {
+fn to_json<T: Serialize>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::BadRow { detail: error.to_string() })
 }

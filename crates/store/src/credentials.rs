@@ -25,7 +25,7 @@ statements! {
     UPDATE_CREDENTIAL = "update credentials
         set environment = $2, name = $3, status = $4, base_url = $5, allow_private = $6, use_order = $7, weight = $8,
         version = $9, fingerprint = $10, updated_at = $11, row_version = $12, mac = $13
-        where id = $1 and row_version = $12 - 1";
+        where id = $1 and row_version = $14";
     VERSION = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at
         from credential_versions where credential_id = $1 and version = $2";
     VERSIONS_OF = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at
@@ -288,12 +288,12 @@ impl Write {
         .map(drop)
     }
 
-    /// Changes a credential (all but its id, project, provider and birth). The row carries its new version: one more
-    /// than stored.
+    /// Changes a credential (all but its id, project, provider and birth). The row carries its new version; `from` is
+    /// the stored one.
     ///
     /// # Errors
     /// [`Error::Stale`] when the stored row version is another, [`Error::Taken`] when the name exists; the database's.
-    pub async fn update_credential(&mut self, row: &CredentialRow) -> Result<(), Error> {
+    pub async fn update_credential(&mut self, row: &CredentialRow, from: i64) -> Result<(), Error> {
         let rows = run!(
             self,
             "credential name",
@@ -310,7 +310,8 @@ impl Write {
             row.fingerprint.as_slice(),
             row.updated_at,
             row.row_version,
-            row.mac.as_slice()
+            row.mac.as_slice(),
+            from
         )?;
         self.found(rows, "the credential")
     }

@@ -36,6 +36,9 @@ pub enum Error {
     /// A commit without audit entries.
     #[error("a write without an audit entry is refused")]
     Unaudited,
+    /// A commit, or a look at the audit log, before anybody was named who seals it.
+    #[error("the audit log cannot be used before the vault is open")]
+    Unsealed,
     /// A statement of this write failed before, so it can only be dropped.
     #[error("an earlier statement of this write failed: it can only be dropped")]
     Broken,

@@ -37,7 +37,7 @@ statements! {
     UPDATE_KEY = "update keys
         set name = $2, status = $3, secrets = $4, policy = $5, expires_at = $6, updated_at = $7, revoked_at = $8,
         row_version = $9, mac = $10
-        where id = $1 and row_version = $9 - 1";
+        where id = $1 and row_version = $11";
 }
 
 /// Whether a key is alive. Expiry is not a status: it is a time.
@@ -258,12 +258,12 @@ impl Write {
         .map(drop)
     }
 
-    /// Changes a key (all but its ids, project, environment, style and birth). The row carries its new version: one
-    /// more than stored.
+    /// Changes a key (all but its ids, project, environment, style and birth). The row carries its new version; `from`
+    /// is the stored one.
     ///
     /// # Errors
     /// [`Error::Stale`] when the stored version is another; the database's.
-    pub async fn update_key(&mut self, row: &KeyRow) -> Result<(), Error> {
+    pub async fn update_key(&mut self, row: &KeyRow, from: i64) -> Result<(), Error> {
         let rows = run!(
             self,
             "key",
@@ -277,7 +277,8 @@ impl Write {
             row.updated_at,
             row.revoked_at,
             row.row_version,
-            row.mac.as_slice()
+            row.mac.as_slice(),
+            from
         )?;
         self.found(rows, "the key")
     }

@@ -15,7 +15,7 @@ statements! {
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     UPDATE_PROJECT = "update projects
         set name = $2, status = $3, policy = $4, updated_at = $5, archived_at = $6, row_version = $7, mac = $8
-        where id = $1 and row_version = $7 - 1";
+        where id = $1 and row_version = $9";
     ENVIRONMENTS = "select project_id, environment, policy, updated_at, row_version, mac
         from environments order by project_id, environment";
     ENVIRONMENTS_OF = "select project_id, environment, policy, updated_at, row_version, mac
@@ -23,7 +23,7 @@ statements! {
     INSERT_ENVIRONMENT = "insert into environments (project_id, environment, policy, updated_at, row_version, mac)
         values ($1, $2, $3, $4, $5, $6)";
     UPDATE_ENVIRONMENT = "update environments set policy = $3, updated_at = $4, row_version = $5, mac = $6
-        where project_id = $1 and environment = $2 and row_version = $5 - 1";
+        where project_id = $1 and environment = $2 and row_version = $7";
 }
 
 row! {
@@ -133,11 +133,11 @@ impl Write {
         .map(drop)
     }
 
-    /// Changes a project (all but its id and birth). The row carries its new version: one more than stored.
+    /// Changes a project (all but its id and birth). The row carries its new version; `from` is the stored one.
     ///
     /// # Errors
     /// [`Error::Stale`] when the stored version is another, [`Error::Taken`] when the name exists; the database's.
-    pub async fn update_project(&mut self, row: &ProjectRow) -> Result<(), Error> {
+    pub async fn update_project(&mut self, row: &ProjectRow, from: i64) -> Result<(), Error> {
         let rows = run!(
             self,
             "project name",
@@ -149,7 +149,8 @@ impl Write {
             row.updated_at,
             row.archived_at,
             row.row_version,
-            row.mac.as_slice()
+            row.mac.as_slice(),
+            from
         )?;
         self.found(rows, "the project")
     }
@@ -173,11 +174,11 @@ impl Write {
         .map(drop)
     }
 
-    /// Changes an environment's policy. The row carries its new version: one more than stored.
+    /// Changes an environment's policy. The row carries its new version; `from` is the stored one.
     ///
     /// # Errors
     /// [`Error::Stale`] when the stored version is another; the database's.
-    pub async fn update_environment(&mut self, row: &EnvironmentRow) -> Result<(), Error> {
+    pub async fn update_environment(&mut self, row: &EnvironmentRow, from: i64) -> Result<(), Error> {
         let rows = run!(
             self,
             "environment",
@@ -187,7 +188,8 @@ impl Write {
             row.policy.as_str(),
             row.updated_at,
             row.row_version,
-            row.mac.as_slice()
+            row.mac.as_slice(),
+            from
         )?;
         self.found(rows, "the environment")
     }

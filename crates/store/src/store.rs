@@ -1,13 +1,13 @@
 //! The store: opening it, its condition, and what every table family's file builds on.
 
 use crate::{
-    Error, Health, Limits, Location, check,
+    AuditSeal, Error, Health, Limits, Location, check,
     health::Condition,
     migrate,
     pool::{self, Pool},
     usage::SeriesCache,
 };
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The database. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ struct Inner {
     writer: Pool,
     condition: Condition,
     series: Mutex<SeriesCache>,
+    seal: OnceLock<Arc<dyn AuditSeal>>,
 }
 
 impl Store {
@@ -47,6 +48,7 @@ impl Store {
             writer,
             condition: Condition::new(),
             series: Mutex::new(SeriesCache::default()),
+            seal: OnceLock::new(),
         }));
         let problems = match location {
             Location::File(path) => check::at_start(&store, path, check::WHOLE).await?,
@@ -95,6 +97,10 @@ impl Store {
 
     pub(crate) fn condition(&self) -> &Condition {
         &self.0.condition
+    }
+
+    pub(crate) fn seal_slot(&self) -> &OnceLock<Arc<dyn AuditSeal>> {
+        &self.0.seal
     }
 
     pub(crate) fn series(&self) -> &Mutex<SeriesCache> {

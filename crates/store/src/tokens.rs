@@ -14,7 +14,7 @@ statements! {
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     UPDATE_TOKEN = "update tokens
         set name = $2, role = $3, hash = $4, expires_at = $5, revoked_at = $6, row_version = $7, mac = $8
-        where id = $1 and row_version = $7 - 1";
+        where id = $1 and row_version = $9";
 }
 
 row! {
@@ -90,11 +90,11 @@ impl Write {
         .map(drop)
     }
 
-    /// Changes a token (all but its id and birth). The row carries its new version: one more than stored.
+    /// Changes a token (all but its id and birth). The row carries its new version; `from` is the stored one.
     ///
     /// # Errors
     /// [`Error::Stale`] when the stored version is another, [`Error::Taken`] when the name is in use; the database's.
-    pub async fn update_token(&mut self, row: &TokenRow) -> Result<(), Error> {
+    pub async fn update_token(&mut self, row: &TokenRow, from: i64) -> Result<(), Error> {
         let rows = run!(
             self,
             "token name",
@@ -106,7 +106,8 @@ impl Write {
             row.expires_at,
             row.revoked_at,
             row.row_version,
-            row.mac.as_slice()
+            row.mac.as_slice(),
+            from
         )?;
         self.found(rows, "the token")
     }

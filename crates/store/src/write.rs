@@ -1,6 +1,6 @@
 //! The only way to change control data: a transaction that cannot be committed without its audit rows.
 
-use crate::{AuditRow, Error, Store, audit, pool::Open, sql::clean};
+use crate::{AuditRow, Error, Store, audit::StoredAudit, pool::Open};
 use keyward_domain::{
     AuditId, Millis,
     audit::{Actor, AuditEntry},
@@ -12,8 +12,8 @@ statements! {
     MOVE_VERSION = "update meta set number = number + 1 where name = 'change_version' returning number";
     TAKE_SEQUENCE = "update meta set number = number + $1 where name = 'audit_sequence' returning number";
     INSERT_AUDIT = "insert into audit
-        (seq, id, at, actor, action, subject_kind, subject, before, after, reason, source)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        (seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason, source)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 }
 
 /// Tells the other nodes; PostgreSQL only.
@@ -34,6 +34,9 @@ pub struct Change {
     pub after: serde_json::Value,
     /// The reason somebody gave.
     pub reason: Option<String>,
+    /// The row version that the change leaves the record at, when it is a row that grants power and it was written. No
+    /// two changes of a record lead to the same one.
+    pub row_version: Option<i64>,
 }
 
 /// What a commit answers.
@@ -82,8 +85,9 @@ impl Write {
     /// Stores the audit rows and makes everything permanent, or nothing.
     ///
     /// # Errors
-    /// [`Error::Unaudited`] without a change, [`Error::Broken`] when a statement failed before, [`Error::DiskFull`] and
-    /// the like when the database cannot keep it. After an error nothing was kept.
+    /// [`Error::Unaudited`] without a change, [`Error::Unsealed`] before anybody seals audit rows, [`Error::Taken`]
+    /// when a record's row version was there before, [`Error::Broken`] when a statement failed before,
+    /// [`Error::DiskFull`] and the like when the database cannot keep it. After an error nothing was kept.
     pub async fn commit(mut self, changes: Vec<Change>) -> Result<Committed, Error> {
         if changes.is_empty() {
             return Err(Error::Unaudited);
@@ -106,7 +110,7 @@ impl Write {
     }
 
     async fn insert_audit(&mut self, change: Change, seq: i64) -> Result<AuditRow, Error> {
-        let Change { action, subject_kind, subject, before, after, reason } = change;
+        let Change { action, subject_kind, subject, before, after, reason, row_version } = change;
         let entry = AuditEntry {
             id: audit_id(self.now, seq),
             at: self.now,
@@ -119,24 +123,26 @@ impl Write {
             reason,
             source: self.source,
         };
-        let actor = audit::to_json(&entry.actor)?;
+        let row = StoredAudit::of(seq, &entry, row_version)?.sealed(self.store.seal()?);
         run!(
             self,
-            "an audit row",
+            "row version",
             INSERT_AUDIT,
-            seq,
-            entry.id.uuid(),
-            entry.at,
-            actor.as_str(),
-            entry.action.as_str(),
-            entry.subject_kind.as_str(),
-            clean(&entry.subject),
-            entry.before.to_string(),
-            entry.after.to_string(),
-            entry.reason.as_deref().map(clean),
-            entry.source.map(|source| source.to_string())
+            row.seq,
+            row.id.uuid(),
+            row.at,
+            row.actor,
+            row.action,
+            row.subject_kind,
+            row.subject,
+            row.row_version,
+            row.mac,
+            row.before,
+            row.after,
+            row.reason,
+            row.source
         )?;
-        Ok(AuditRow { seq, entry })
+        Ok(AuditRow { seq, entry, row_version })
     }
 
     async fn counter(&mut self, sql: &'static str, by: Option<i64>) -> Result<i64, Error> {

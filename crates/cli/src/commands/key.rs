@@ -107,7 +107,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "ENVIRONMENT")]
     env: Option<Environment>,
     /// Only those in this state
-    #[arg(long, value_name = "STATUS", value_parser = ["active", "expired", "revoked"])]
+    #[arg(long, value_name = "STATUS", value_parser = ["active", "expired", "revoked", "archived"])]
     status: Option<String>,
 }
 

@@ -45,6 +45,9 @@ struct Entry {
     subject_kind: String,
     /// The record's id.
     subject: String,
+    /// The version that the record reached with it, when it is one that grants power.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row_version: Option<i64>,
     /// The record before, without secrets.
     #[schema(value_type = Object)]
     before: Value,
@@ -76,7 +79,7 @@ async fn list(_: Reader, State(control): State<Control>, Params(query): Params<Q
     Ok(Json(AuditPage { items: rows.into_iter().map(entry).collect(), next_before }))
 }
 
-fn entry(AuditRow { seq, entry }: AuditRow) -> Entry {
+fn entry(AuditRow { seq, entry, row_version }: AuditRow) -> Entry {
     Entry {
         id: entry.id.to_string(),
         seq,
@@ -85,6 +88,7 @@ fn entry(AuditRow { seq, entry }: AuditRow) -> Entry {
         action: entry.action,
         subject_kind: entry.subject_kind,
         subject: entry.subject,
+        row_version,
         before: entry.before,
         after: entry.after,
         reason: entry.reason,

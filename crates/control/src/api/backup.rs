@@ -49,6 +49,7 @@ async fn backup(Owner(caller): Owner, State(control): State<Control>) -> Answer<
         before: Value::Null,
         after: json!({"recipient": recovery.recipient}),
         reason: None,
+        row_version: None,
     };
     control.commit(write, vec![said]).await?;
     let pieces = backup::start(control.store().clone(), &recovery.recipient)?;

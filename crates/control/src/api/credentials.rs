@@ -11,10 +11,10 @@ pub(crate) use state::ask;
 use super::{Items, checked_name, checked_reason, projects};
 use crate::{
     Control,
-    auth::{Administrator, Reader},
+    auth::{Administrator, Caller, Reader},
     body::{Json as Body, Name, Params, SecretText},
     control::change,
-    error::{Answer, ApiError},
+    error::{self, Answer, ApiError},
     integrity, policy_check,
     publish::{self, ACTIVE},
 };
@@ -136,7 +136,7 @@ struct Around {
 }
 
 fn present(control: &Control, row: &CredentialRow, around: Around) -> Credential {
-    let holds = integrity::holds(control.vault(), row);
+    let holds = control.shows_sound(row);
     let provider = control.catalogue().provider(&row.provider);
     let health = around.health.as_ref();
     let fingerprint = <[u8; 32]>::try_from(row.fingerprint.as_slice()).map(Fingerprint);
@@ -333,7 +333,7 @@ async fn create(
     warnings.extend(secret::duplicates(&control, &row).await?);
     integrity::seal(control.vault(), &mut row);
     let mut write = control.write(&caller).await?;
-    write.insert_credential(&row).await?;
+    write.insert_credential(&row).await.map_err(error::taken("credential", &row.name))?;
     write.insert_credential_version(&taken.version).await?;
     let said = change("credential.create", &row, Value::Null, summary(&row), reason);
     finish(&control, write, vec![said], &row).await?;
@@ -349,10 +349,18 @@ fn checked_weight(weight: Option<u32>) -> Answer<u32> {
     }
 }
 
-fn restamp(control: &Control, row: &mut CredentialRow) {
+/// Begins a write and reads a credential in it: nobody changes it until the write ends.
+async fn hold(control: &Control, caller: &Caller, id: CredentialId) -> Answer<(Write, CredentialRow)> {
+    let write = control.write(caller).await?;
+    let row = control.store().credential(id).await?;
+    Ok((write, row.ok_or_else(|| ApiError::not_found("credential", &id.to_string()))?))
+}
+
+/// Writes a changed credential.
+async fn put(control: &Control, write: &mut Write, row: &mut CredentialRow) -> Answer<()> {
     row.updated_at = control.now();
-    row.row_version += 1;
-    integrity::seal(control.vault(), row);
+    let stored = control.renew(write, row).await?;
+    Ok(write.update_credential(row, stored).await?)
 }
 
 async fn finish(control: &Control, write: Write, changes: Vec<Change>, row: &CredentialRow) -> Answer<()> {

@@ -6,14 +6,15 @@ mod secrets;
 use super::{ReasonBody, checked_name, checked_reason, projects, schema};
 use crate::{
     Control,
-    auth::{Operator, Reader},
+    auth::{Caller, Operator, Reader},
     body::{Json as Body, MaybeJson, Name},
     clock,
     control::change,
     error::{Answer, ApiError},
     expiry::{self, ending},
     integrity, policy_check,
-    publish::{self, Bases, read_policy},
+    publish::{self, ARCHIVED, Bases, read_policy},
+    versions::fault,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use keyward_domain::{Environment, KeyId, Millis, grant::SecretSlot, policy::Policy, times, token::PublicId};
@@ -82,6 +83,8 @@ struct KeyChange {
     expires_at: Option<Option<String>>,
     /// How long it lives from now, such as `30d`; instead of `expires_at`.
     expires_in: Option<String>,
+    /// The `revision` that the change is meant for: it is refused when the key has another by now.
+    revision: Option<String>,
     /// Why, for the audit log.
     reason: Option<String>,
 }
@@ -101,8 +104,11 @@ pub(crate) struct Key {
     project_id: String,
     /// Its environment.
     environment: String,
-    /// `active`, `expired`, `revoked`, or `tampered` when its record was changed outside of Keyward.
+    /// `active`, `expired`, `revoked`, `archived` when its project is, or `tampered` when its record was changed outside
+    /// of Keyward.
     status: &'static str,
+    /// Another after every change.
+    revision: String,
     /// Its own policy.
     #[schema(value_type = schema::Policy)]
     policy: Policy,
@@ -136,7 +142,7 @@ pub(crate) struct KeyMade {
 
 /// What a key's answer is made of besides its row.
 struct Around<'a> {
-    project: Option<&'a str>,
+    project: Option<&'a ProjectRow>,
     effective: Option<Policy>,
     last_used: Option<Millis>,
     now: Millis,
@@ -145,9 +151,10 @@ struct Around<'a> {
 fn present(control: &Control, row: &KeyRow, around: Around<'_>) -> Key {
     let ended = row.expires_at.is_some_and(|end| end <= around.now);
     let status = match row.status {
-        _ if !integrity::holds(control.vault(), row) => "tampered",
+        _ if !control.shows_sound(row) => "tampered",
         KeyStatus::Revoked => "revoked",
         KeyStatus::Active if ended => "expired",
+        KeyStatus::Active if around.project.is_some_and(|project| project.status == ARCHIVED) => "archived",
         KeyStatus::Active => "active",
     };
     let old = keyward_store::decode_secrets(&row.secrets).and_then(|slots| slots.get(1)?.until);
@@ -155,10 +162,11 @@ fn present(control: &Control, row: &KeyRow, around: Around<'_>) -> Key {
         id: row.id.to_string(),
         public_id: row.public_id.to_string(),
         name: row.name.clone(),
-        project: around.project.map_or_else(|| row.project.to_string(), str::to_owned),
+        project: around.project.map_or_else(|| row.project.to_string(), |project| project.name.clone()),
         project_id: row.project.to_string(),
         environment: row.environment.name().to_owned(),
         status,
+        revision: row.row_version.to_string(),
         policy: read_policy("key", &row.id.to_string(), &row.policy).unwrap_or_default(),
         effective_policy: around.effective,
         expires_at: row.expires_at.map(times::show),
@@ -175,7 +183,7 @@ async fn shown(control: &Control, row: &KeyRow) -> Answer<Key> {
     let own = read_policy("key", &row.id.to_string(), &row.policy).unwrap_or_default();
     let used = control.store().last_used(&[row.id.uuid()]).await?;
     let around = Around {
-        project: project.as_ref().map(|project| project.name.as_str()),
+        project: project.as_ref(),
         effective: bases.effective(row.project, row.environment, &own),
         last_used: used.get(&row.id.uuid()).copied(),
         now: control.now(),
@@ -294,19 +302,25 @@ async fn update(
     Name(name): Name,
     Body(asked): Body<KeyChange>,
 ) -> Answer<Json<Key>> {
-    let before = find(&control, &name).await?;
+    let known = find(&control, &name).await?;
     let reason = checked_reason(asked.reason)?;
-    control.trusted(&before).await?;
+    let name = asked.name.as_deref().map(|name| checked_name("key", name)).transpose()?;
+    // What depends on other records is looked at before the write begins: they may have to be reported.
+    let policy = match &asked.policy {
+        Some(policy) => {
+            let project = projects::find(&control, &known.project.to_string()).await?;
+            let bases = publish::bases_of(&control, project.id).await?;
+            Some(policy_text(&control, &bases, (&project, known.environment), policy)?)
+        }
+        None => None,
+    };
+    let (write, before) = hold(&control, &caller, known.id).await?;
+    let mut write = control.trusted_within(write, &before).await?;
     alive(&before)?;
+    super::expected(asked.revision.as_deref(), &before.row_version.to_string())?;
     let mut row = before.clone();
-    if let Some(name) = &asked.name {
-        row.name = checked_name("key", name)?;
-    }
-    if let Some(policy) = &asked.policy {
-        let project = projects::find(&control, &row.project.to_string()).await?;
-        let bases = publish::bases_of(&control, project.id).await?;
-        row.policy = policy_text(&control, &bases, (&project, row.environment), policy)?;
-    }
+    row.name = name.unwrap_or(row.name);
+    row.policy = policy.unwrap_or(row.policy);
     match (asked.expires_in.as_deref(), &asked.expires_at) {
         (None, None) => {}
         (expires_in, expires_at) => {
@@ -316,9 +330,7 @@ async fn update(
     if row == before {
         return Err(ApiError::invalid("nothing_to_change", "the body names nothing that would change"));
     }
-    restamp(&control, &mut row);
-    let mut write = control.write(&caller).await?;
-    write.update_key(&row).await?;
+    put(&control, &mut write, &mut row).await?;
     let said = change("key.update", &row, summary(&before), summary(&row), reason);
     finish(&control, write, vec![said], row.id).await?;
     shown(&control, &row).await.map(Json)
@@ -334,21 +346,28 @@ async fn revoke(
     Name(name): Name,
     MaybeJson(ReasonBody { reason }): MaybeJson<ReasonBody>,
 ) -> Answer<Json<Key>> {
-    let before = find(&control, &name).await?;
+    let known = find(&control, &name).await?;
     let reason = checked_reason(reason)?;
-    // A record that somebody changed can be revoked, too: that only takes power away.
-    let done = before.status == KeyStatus::Revoked && integrity::holds(control.vault(), &before);
+    let (mut write, before) = hold(&control, &caller, known.id).await?;
     let mut row = before.clone();
-    if !done {
+    // A record that somebody changed can be revoked, too: that only takes power away.
+    if before.status == KeyStatus::Active || fault(control.store(), control.vault(), &before).await?.is_some() {
         row.status = KeyStatus::Revoked;
         row.revoked_at = Some(control.now());
-        restamp(&control, &mut row);
-        let mut write = control.write(&caller).await?;
-        write.update_key(&row).await?;
+        put(&control, &mut write, &mut row).await?;
         let said = change("key.revoke", &row, summary(&before), summary(&row), reason);
         finish(&control, write, vec![said], row.id).await?;
+    } else {
+        drop(write);
     }
     shown(&control, &row).await.map(Json)
+}
+
+/// Begins a write and reads a key in it: nobody changes it until the write ends.
+async fn hold(control: &Control, caller: &Caller, id: KeyId) -> Answer<(Write, KeyRow)> {
+    let write = control.write(caller).await?;
+    let row = control.store().key(id).await?.ok_or_else(|| ApiError::not_found("key", &id.to_string()))?;
+    Ok((write, row))
 }
 
 fn alive(row: &KeyRow) -> Answer<()> {
@@ -361,10 +380,11 @@ fn alive(row: &KeyRow) -> Answer<()> {
     }
 }
 
-fn restamp(control: &Control, row: &mut KeyRow) {
+/// Writes a changed key.
+async fn put(control: &Control, write: &mut Write, row: &mut KeyRow) -> Answer<()> {
     row.updated_at = control.now();
-    row.row_version += 1;
-    integrity::seal(control.vault(), row);
+    let stored = control.renew(write, row).await?;
+    Ok(write.update_key(row, stored).await?)
 }
 
 async fn finish(control: &Control, write: Write, changes: Vec<Change>, id: KeyId) -> Answer<()> {

@@ -6,9 +6,10 @@ use crate::{
     auth::{Administrator, Caller, Reader},
     body::{Json as Body, MaybeJson, Name},
     control::change,
-    error::{Answer, ApiError},
+    error::{Answer, ApiError, taken},
     integrity, policy_check,
     publish::{self, ACTIVE, ARCHIVED, read_policy},
+    versions::fault,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use keyward_domain::{Environment, Millis, ProjectId, policy::Policy, times};
@@ -52,6 +53,8 @@ struct ProjectChange {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, schema::Policy>)]
     environments: BTreeMap<Environment, Policy>,
+    /// The `revision` that the change is meant for: it is refused when the project has another by now.
+    revision: Option<String>,
     /// Why, for the audit log.
     reason: Option<String>,
 }
@@ -65,6 +68,8 @@ pub(crate) struct Project {
     name: String,
     /// `active`, `archived`, or `tampered` when its record was changed outside of Keyward.
     status: String,
+    /// Another after every change, also of an environment's policy.
+    revision: String,
     /// What all its keys inherit.
     #[schema(value_type = schema::Policy)]
     policy: Policy,
@@ -102,12 +107,12 @@ async fn shown(control: &Control, row: &ProjectRow) -> Answer<Project> {
 }
 
 fn present(control: &Control, row: &ProjectRow, environments: &[EnvironmentRow]) -> Project {
-    let holds = integrity::holds(control.vault(), row)
-        && environments.iter().all(|environment| integrity::holds(control.vault(), environment));
+    let holds = control.shows_sound(row) && environments.iter().all(|environment| control.shows_sound(environment));
     Project {
         id: row.id.to_string(),
         name: row.name.clone(),
         status: if holds { row.status.clone() } else { "tampered".to_owned() },
+        revision: revision(row, environments),
         policy: read_policy("project", &row.id.to_string(), &row.policy).unwrap_or_default(),
         environments: environments
             .iter()
@@ -116,6 +121,14 @@ fn present(control: &Control, row: &ProjectRow, environments: &[EnvironmentRow])
         created_at: times::show(row.created_at),
         archived_at: row.archived_at.map(times::show),
     }
+}
+
+/// The versions of the project's row and of its environments' rows, 0 where there is none.
+fn revision(row: &ProjectRow, environments: &[EnvironmentRow]) -> String {
+    let of =
+        |environment| environments.iter().find(|row| row.environment == environment).map_or(0, |row| row.row_version);
+    let [first, second, third] = Environment::ALL.map(of);
+    format!("{}.{first}.{second}.{third}", row.row_version)
 }
 
 /// All projects
@@ -171,12 +184,15 @@ async fn create(
         .map(|(environment, policy)| first_environment(&control, row.id, *environment, policy, now))
         .collect::<Answer<Vec<_>>>()?;
     let mut write = control.write(&caller).await?;
-    write.insert_project(&row).await?;
+    write.insert_project(&row).await.map_err(taken("project", &row.name))?;
+    let after = json!({"name": row.name, "policy": new.policy, "environments": new.environments});
+    let mut changes = vec![change("project.create", &row, Value::Null, after, reason.clone())];
     for environment in &environments {
         write.insert_environment(environment).await?;
+        let after = json_text(&environment.policy);
+        changes.push(change("environment.create", environment, Value::Null, after, reason.clone()));
     }
-    let after = json!({"name": row.name, "policy": new.policy, "environments": new.environments});
-    control.commit(write, vec![change("project.create", &row, Value::Null, after, reason)]).await?;
+    control.commit(write, changes).await?;
     Ok((StatusCode::CREATED, Json(present(&control, &row, &environments))))
 }
 
@@ -202,78 +218,54 @@ async fn update(
     Name(name): Name,
     Body(asked): Body<ProjectChange>,
 ) -> Answer<Json<Project>> {
-    let before = find(&control, &name).await?;
-    let reason = checked_reason(asked.reason.clone())?;
-    // Who states name and policy anew leaves nothing of what somebody else may have written into the record.
-    if asked.name.is_none() || asked.policy.is_none() {
-        control.trusted(&before).await?;
-    }
-    let environments = control.store().environments_of(before.id).await?;
-    let mut row = before.clone();
-    let mut changes = Vec::new();
-    if let Some(name) = &asked.name {
-        row.name = checked_name("project", name)?;
-    }
-    if let Some(policy) = &asked.policy {
-        row.policy = policy_text(&control, policy)?;
-    }
-    let project_changes = asked.name.is_some() || asked.policy.is_some();
-    if project_changes {
-        restamp(&control, &mut row);
-        changes.push(change("project.update", &row, summary(&before), summary(&row), reason.clone()));
-    }
-    let mut drafts = Vec::new();
-    for (environment, policy) in &asked.environments {
-        let known = environments.iter().find(|row| row.environment == *environment);
-        let draft = environment_draft(&control, &row, *environment, policy, known)?;
-        let old = known.map_or(Value::Null, |row| json_text(&row.policy));
-        changes.push(change("environment.update", &draft.row, old, json_text(&draft.row.policy), reason.clone()));
-        drafts.push(draft);
-    }
-    if changes.is_empty() {
+    let known = find(&control, &name).await?;
+    let reason = checked_reason(asked.reason)?;
+    if asked.name.is_none() && asked.policy.is_none() && asked.environments.is_empty() {
         return Err(ApiError::invalid("nothing_to_change", "the body names nothing to change"));
     }
-    let mut write = control.write(&caller).await?;
-    if project_changes {
-        write.update_project(&row).await?;
+    let name = asked.name.as_deref().map(|name| checked_name("project", name)).transpose()?;
+    let policy = asked.policy.as_ref().map(|policy| policy_text(&control, policy)).transpose()?;
+    let (mut write, before) = hold(&control, &caller, known.id).await?;
+    // Who states name and policy anew leaves nothing of what somebody else may have written into the record.
+    if name.is_none() || policy.is_none() {
+        write = control.trusted_within(write, &before).await?;
     }
-    for draft in &drafts {
-        draft.store(&mut write).await?;
+    let environments = control.store().environments_of(before.id).await?;
+    super::expected(asked.revision.as_deref(), &revision(&before, &environments))?;
+    let mut row = before.clone();
+    let mut changes = Vec::new();
+    if name.is_some() || policy.is_some() {
+        row.name = name.unwrap_or(row.name);
+        row.policy = policy.unwrap_or(row.policy);
+        put(&control, &mut write, &mut row).await?;
+        changes.push(change("project.update", &row, summary(&before), summary(&row), reason.clone()));
+    }
+    for (environment, policy) in &asked.environments {
+        let known = environments.iter().find(|row| row.environment == *environment);
+        let draft = first_environment(&control, row.id, *environment, policy, control.now())?;
+        let written = put_environment(&control, &mut write, draft, known).await?;
+        let old = known.map_or(Value::Null, |row| json_text(&row.policy));
+        changes.push(change("environment.update", &written, old, json_text(&written.policy), reason.clone()));
     }
     finish(&control, write, changes, row.id).await?;
     shown(&control, &row).await.map(Json)
 }
 
-/// An environment's row, new or changed.
-struct EnvironmentDraft {
-    row: EnvironmentRow,
-    is_new: bool,
-}
-
-impl EnvironmentDraft {
-    async fn store(&self, write: &mut Write) -> Answer<()> {
-        if self.is_new {
-            write.insert_environment(&self.row).await?;
-        } else {
-            write.update_environment(&self.row).await?;
-        }
-        Ok(())
-    }
-}
-
-fn environment_draft(
+/// Writes an environment's policy, which was stated whole: nothing is left of what may stand there now.
+async fn put_environment(
     control: &Control,
-    project: &ProjectRow,
-    environment: Environment,
-    policy: &Policy,
+    write: &mut Write,
+    mut row: EnvironmentRow,
     known: Option<&EnvironmentRow>,
-) -> Answer<EnvironmentDraft> {
-    let mut row = first_environment(control, project.id, environment, policy, control.now())?;
-    if let Some(known) = known {
-        row.row_version = known.row_version + 1;
-        integrity::seal(control.vault(), &mut row);
+) -> Answer<EnvironmentRow> {
+    row.row_version = known.map_or(0, |known| known.row_version);
+    let stored = control.renew(write, &mut row).await?;
+    if known.is_some() {
+        write.update_environment(&row, stored).await?;
+    } else {
+        write.insert_environment(&row).await?;
     }
-    Ok(EnvironmentDraft { row, is_new: known.is_none() })
+    Ok(row)
 }
 
 /// Archive a project: its keys stop working, its credentials are no longer used; nothing is deleted
@@ -285,30 +277,35 @@ async fn archive(
     Name(name): Name,
     MaybeJson(ReasonBody { reason }): MaybeJson<ReasonBody>,
 ) -> Answer<Json<Project>> {
-    let before = find(&control, &name).await?;
+    let known = find(&control, &name).await?;
     let reason = checked_reason(reason)?;
-    if before.status != ARCHIVED || !integrity::holds(control.vault(), &before) {
-        archive_row(&control, &caller, before.clone(), reason).await?;
+    let (mut write, before) = hold(&control, &caller, known.id).await?;
+    let mut row = before.clone();
+    // A record that somebody changed can be archived, too: that only takes power away.
+    if before.status != ARCHIVED || fault(control.store(), control.vault(), &before).await?.is_some() {
+        row.status = ARCHIVED.to_owned();
+        row.archived_at = Some(control.now());
+        put(&control, &mut write, &mut row).await?;
+        let (old, new) = (json!({"status": before.status}), json!({"status": row.status}));
+        finish(&control, write, vec![change("project.archive", &row, old, new, reason)], row.id).await?;
+    } else {
+        drop(write);
     }
-    let row = find(&control, &before.id.to_string()).await?;
     shown(&control, &row).await.map(Json)
 }
 
-async fn archive_row(control: &Control, caller: &Caller, before: ProjectRow, reason: Option<String>) -> Answer<()> {
-    let mut row = before.clone();
-    row.status = ARCHIVED.to_owned();
-    row.archived_at = Some(control.now());
-    restamp(control, &mut row);
-    let mut write = control.write(caller).await?;
-    write.update_project(&row).await?;
-    let said = change("project.archive", &row, json!({"status": before.status}), json!({"status": row.status}), reason);
-    finish(control, write, vec![said], row.id).await
+/// Begins a write and reads a project in it: nobody changes it until the write ends.
+async fn hold(control: &Control, caller: &Caller, id: ProjectId) -> Answer<(Write, ProjectRow)> {
+    let write = control.write(caller).await?;
+    let row = control.store().project(id).await?;
+    Ok((write, row.ok_or_else(|| ApiError::not_found("project", &id.to_string()))?))
 }
 
-fn restamp(control: &Control, row: &mut ProjectRow) {
+/// Writes a changed project.
+async fn put(control: &Control, write: &mut Write, row: &mut ProjectRow) -> Answer<()> {
     row.updated_at = control.now();
-    row.row_version += 1;
-    integrity::seal(control.vault(), row);
+    let stored = control.renew(write, row).await?;
+    write.update_project(row, stored).await.map_err(taken("project", &row.name))
 }
 
 async fn finish(control: &Control, write: Write, changes: Vec<Change>, id: ProjectId) -> Answer<()> {

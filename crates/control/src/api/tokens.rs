@@ -7,9 +7,10 @@ use crate::{
     body::{Json as Body, MaybeJson, Name},
     clock,
     control::change,
-    error::{Answer, ApiError},
+    error::{Answer, ApiError, taken},
     expiry::ending,
     integrity,
+    versions::fault,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use keyward_domain::{Millis, TokenId, audit::Actor, times, token::TokenHash};
@@ -86,7 +87,7 @@ struct TokenMade {
 
 fn present(control: &Control, row: &TokenRow, last_used: Option<Millis>) -> Token {
     let ended = row.expires_at.is_some_and(|end| end <= control.now());
-    let status = if !integrity::holds(control.vault(), row) {
+    let status = if !control.shows_sound(row) {
         "tampered"
     } else if row.revoked_at.is_some() {
         "revoked"
@@ -141,7 +142,7 @@ pub(crate) async fn store(
     };
     integrity::seal(control.vault(), &mut row);
     let mut write = control.store().write(actor, source, now).await?;
-    write.insert_token(&row).await?;
+    write.insert_token(&row).await.map_err(taken("token", &row.name))?;
     control.commit(write, vec![change("token.create", &row, Value::Null, summary(&row), draft.reason)]).await?;
     Ok(row)
 }
@@ -196,6 +197,7 @@ async fn revoke(
 ) -> Answer<Json<Token>> {
     let reason = checked_reason(asked.reason)?;
     let id = name.parse::<TokenId>().ok();
+    let mut write = control.write(&caller).await?;
     let rows = control.store().tokens().await?;
     let named = |row: &&TokenRow| id == Some(row.id) || row.name == name;
     let before = rows
@@ -204,12 +206,11 @@ async fn revoke(
         .min_by_key(|row| row.revoked_at.is_some())
         .ok_or_else(|| ApiError::not_found("token", &name))?;
     let mut row = before.clone();
-    if row.revoked_at.is_none() || !integrity::holds(control.vault(), &row) {
+    // A record that somebody changed can be revoked, too: that only takes power away.
+    if row.revoked_at.is_none() || fault(control.store(), control.vault(), &row).await?.is_some() {
         row.revoked_at = Some(control.now());
-        row.row_version += 1;
-        integrity::seal(control.vault(), &mut row);
-        let mut write = control.write(&caller).await?;
-        write.update_token(&row).await?;
+        let stored = control.renew(&write, &mut row).await?;
+        write.update_token(&row, stored).await?;
         control.commit(write, vec![change("token.revoke", &row, summary(before), Value::Null, reason)]).await?;
     }
     Ok(Json(present(&control, &row, None)))

@@ -169,6 +169,7 @@ fn about_vault(action: &str, before: Value, after: Value, reason: Option<String>
         before,
         after,
         reason,
+        row_version: None,
     }
 }
 

@@ -27,7 +27,7 @@ async fn run(control: &Control) -> Result<String, Error> {
             continue;
         }
         let Some(row) = control.store().credential(known.credential).await? else { continue };
-        if row.status != ACTIVE || !control.trusts(&row).await {
+        if row.status != ACTIVE || !control.trusts(&row).await? {
             continue;
         }
         asked += 1;

@@ -1,10 +1,16 @@
-//! Looks, once a day, through the whole database for damage; and every few minutes through the rows that grant power
-//! for changes that did not come from Keyward.
+//! Looks, once a day and after each start, through the whole audit log, once a day through the whole database for
+//! damage; and every few minutes through the rows that grant power for changes that did not come from Keyward.
 
 use super::{MINUTE, job::Job};
-use crate::{Control, integrity, publish};
+use crate::{
+    Control,
+    integrity::Guarded,
+    publish,
+    tamper::Trust,
+    versions::{KINDS, Versions},
+};
 use keyward_domain::{KeyId, Millis, ProjectId};
-use keyward_store::Error;
+use keyward_store::{Error, KeyRow};
 use std::collections::BTreeSet;
 
 /// How often the whole database is read.
@@ -24,10 +30,14 @@ pub(super) const JOB: Job = Job {
 async fn run(control: &Control) -> Result<String, Error> {
     let bad = sweep(control).await?;
     let mut words = format!("{bad} rows do not hold");
+    if control.audit_log_is_unread() {
+        words = format!("{words}; of the audit log {}", control.changed_audit_rows().await?);
+    }
     let now = control.now();
     let node = control.settings().node.as_str();
     let last = control.store().job(RECORD).await?.and_then(|job| job.finished_at).unwrap_or(0);
     if now.saturating_sub(last) >= WHOLE && control.store().claim_job(RECORD, node, now + WHOLE, now).await? {
+        control.changed_audit_rows().await?;
         let problems = control.store().integrity_check().await?;
         for problem in &problems {
             tracing::error!(problem, "the database is damaged: nothing is written any more; restore a backup");
@@ -41,53 +51,94 @@ async fn run(control: &Control) -> Result<String, Error> {
     Ok(words)
 }
 
-/// Looks at every row that grants power. What does not hold is reported, and taken from the gateway. Answers how many.
+/// Looks at every row that grants power, and whether the audit log has gaps. What is not as it should be is reported,
+/// and taken from the gateway. Answers how much.
 pub(crate) async fn sweep(control: &Control) -> Result<u64, Error> {
-    let mut bad = 0;
-    let mut projects: BTreeSet<ProjectId> = BTreeSet::new();
-    let store = control.store();
     let was_known = control.tampered_rows().len();
+    let mut found = Found::default();
+    if !control.audit_log_is_whole().await? {
+        found.bad += 1;
+    }
+    let store = control.store();
+    let mut versions = Versions::read(store).await?;
     for row in store.projects().await? {
-        if !control.trusts(&row).await {
-            bad += 1;
-            projects.insert(row.id);
+        if found.look(control, &mut versions, &row).await? {
+            found.projects.insert(row.id);
         }
     }
     for row in store.environments().await? {
-        if !control.trusts(&row).await {
-            bad += 1;
-            projects.insert(row.project);
+        if found.look(control, &mut versions, &row).await? {
+            found.projects.insert(row.project);
         }
     }
     for row in store.credentials(None).await? {
-        if !control.trusts(&row).await {
-            bad += 1;
-            projects.insert(row.project);
+        if found.look(control, &mut versions, &row).await? {
+            found.projects.insert(row.project);
         }
     }
     for row in store.tokens().await? {
-        bad += u64::from(!control.trusts(&row).await);
+        found.look(control, &mut versions, &row).await?;
     }
+    let mut doubtful = Vec::new();
+    let take = |row: KeyRow| {
+        if versions.know(control.vault(), &row) {
+            versions.strike(&row);
+        } else {
+            doubtful.push(row);
+        }
+    };
+    store.each_key(None, take).await?;
     let mut keys = Vec::new();
-    let vault = std::sync::Arc::clone(control.vault());
-    store
-        .each_key(None, |row| {
-            if !integrity::holds(&vault, &row) {
-                keys.push(row);
-            }
-        })
-        .await?;
-    for row in &keys {
-        bad += 1;
-        control.report_tampered(row).await;
+    for row in &doubtful {
+        if found.look(control, &mut versions, row).await? {
+            keys.push(row.id);
+        }
     }
+    found.gone(control, &versions).await;
     // Only what is newly found is not yet known to the gateway.
     if control.tampered_rows().len() > was_known {
-        for project in projects {
+        for project in found.projects {
             publish::project(control, project).await?;
         }
-        let ids: Vec<KeyId> = keys.iter().map(|row| row.id).collect();
-        publish::keys(control, &ids).await?;
+        keys.extend(versions.left(KeyRow::KIND).iter().filter_map(|id| id.parse::<KeyId>().ok()));
+        publish::keys(control, &keys).await?;
     }
-    Ok(bad)
+    Ok(found.bad)
+}
+
+/// What a sweep finds.
+#[derive(Default)]
+struct Found {
+    bad: u64,
+    /// Those to be published anew.
+    projects: BTreeSet<ProjectId>,
+}
+
+impl Found {
+    /// Looks at one row; whether it is not as it should be.
+    async fn look<R: Guarded + Sync>(
+        &mut self,
+        control: &Control,
+        versions: &mut Versions,
+        row: &R,
+    ) -> Result<bool, Error> {
+        let known = versions.know(control.vault(), row);
+        versions.strike(row);
+        // What is known to be bad is looked at again: it may have been mended.
+        let again = !known || !control.tampered_rows().is_empty();
+        let bad = again && control.look(row).await? == Trust::Tampered;
+        self.bad += u64::from(bad);
+        Ok(bad)
+    }
+
+    /// Reports records that the audit log knows and that are not there.
+    async fn gone(&mut self, control: &Control, versions: &Versions) {
+        for kind in KINDS {
+            for id in versions.left(kind) {
+                self.bad += 1;
+                self.projects.extend(publish::environment_of(&id).map(|(project, _)| project));
+                control.report_gone(kind, id).await;
+            }
+        }
+    }
 }

@@ -33,6 +33,7 @@ async fn run(control: &Control) -> Result<String, Error> {
         before: json!({"days": shown}),
         after: Value::Null,
         reason: None,
+        row_version: None,
     };
     control.commit(write, vec![said]).await?;
     Ok(format!("{} days dropped", dropped.len()))

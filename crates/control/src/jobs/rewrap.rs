@@ -115,5 +115,6 @@ fn about(after: Value, action: &str) -> Change {
         before: Value::Null,
         after,
         reason: None,
+        row_version: None,
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use keyward_catalogue::Catalogue;
 use keyward_control::{
-    Bootstrap, Control, Settings,
+    Bootstrap, Control, Settings, audit_seal,
     clock::{self, Clock},
     keyring,
     outbound::{Call, CallError, Outbound, Pending, Reply},
@@ -142,8 +142,10 @@ pub(crate) async fn make_store(folder: &TempDir) -> Store {
     Store::open(&Location::File(folder.path().join("keyward.db"))).await.expect("a database")
 }
 
-pub(crate) async fn make_vault(store: &Store) -> Vault {
+pub(crate) async fn make_vault(store: &Store) -> Arc<Vault> {
     let (vault, rows) = Vault::initialise(MasterKey::generate().unwrap(), START).unwrap();
+    let vault = Arc::new(vault);
+    store.seal_audit_with(audit_seal(&vault));
     let mut write = store.write(Actor::Operator, None, START).await.unwrap();
     for row in &rows {
         write.put_keyring(&keyring::to_stored(row)).await.unwrap();
@@ -161,6 +163,7 @@ pub(crate) fn made_up(action: &str, kind: &str, subject: &str) -> Change {
         before: Value::Null,
         after: Value::Null,
         reason: None,
+        row_version: None,
     }
 }
 
@@ -173,7 +176,7 @@ impl App {
     pub(crate) async fn beginning(begin: Begin) -> Self {
         let folder = Arc::new(TempDir::new().unwrap());
         let store = make_store(&folder).await;
-        let vault = Arc::new(make_vault(&store).await);
+        let vault = make_vault(&store).await;
         Self::on(folder, store, vault, begin).await
     }
 

@@ -6,6 +6,7 @@ use keyward_control::{keyring, proof};
 use keyward_store::{Location, Store, verify_backup};
 use keyward_vault::{Vault, recovery};
 use serde_json::Value;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn a_backup_is_encrypted_complete_and_restorable() {
@@ -35,7 +36,7 @@ async fn a_backup_is_encrypted_complete_and_restorable() {
     let copy = restored.recoveries().await.unwrap().pop().unwrap();
     let master = recovery::recover(&held.identity, &copy.wrapped).unwrap();
     let vault = Vault::unlock(master, &keyring::from_stored(restored.keyring().await.unwrap()).unwrap()).unwrap();
-    let proof = proof::prove(&restored, &vault).await.unwrap();
+    let proof = proof::prove(&restored, &Arc::new(vault)).await.unwrap();
     assert_eq!(
         (proof.rows, proof.secrets, proof.bad),
         (3, 1, vec![]),

@@ -18,5 +18,6 @@ mod nodes;
 mod pages;
 mod projects;
 mod tamper;
+mod together;
 mod tokens;
 mod vault;

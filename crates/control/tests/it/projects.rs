@@ -64,7 +64,59 @@ async fn archiving_stops_keys_and_routes_and_keeps_everything() {
     assert!(routed(&app).is_empty());
     let body = json!({"project": "shop", "environment": "production", "name": "late"});
     app.refused_as(Method::POST, "/keys", body, 409, "project_archived").await;
-    assert_eq!(app.get("/keys?project=shop").await["items"].as_array().unwrap().len(), 1);
+    // The key is shown as what it is worth now.
+    app.project("other").await;
+    app.key("other", "alive").await;
+    assert_eq!(app.get("/keys/web").await["status"], "archived");
+    for (query, names) in [("project=shop", ["web"]), ("status=active", ["alive"]), ("status=archived", ["web"])] {
+        let list = app.get(&format!("/keys?{query}")).await;
+        let found: Vec<&str> = list["items"].as_array().unwrap().iter().map(|item| text(item, "name")).collect();
+        assert_eq!(found, names, "{query}");
+    }
+    assert_eq!(app.get("/keys?status=archived").await["items"][0]["status"], "archived");
+    app.post("/keys/web/revoke", Value::Null).await;
+    assert_eq!(app.get("/keys/web").await["status"], "revoked");
+    assert_eq!(app.get("/keys?status=archived").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_is_named() {
+    let app = App::new().await;
+    app.recovery().await;
+    app.project("shop").await;
+    app.project("store").await;
+    app.credential("shop", "main", "a-secret-of-some-length").await;
+    app.token("admin").await;
+    let credential =
+        json!({"project": "shop", "provider": "openai", "name": "main", "secret": "another-secret-of-some-length"});
+    for (method, path, body, name, list) in [
+        (Method::POST, "/projects", json!({"name": "shop"}), "'shop'", "keyward project list"),
+        (Method::PATCH, "/projects/store", json!({"name": "shop"}), "'shop'", "keyward project list"),
+        (Method::POST, "/credentials", credential, "'main'", "keyward credential list"),
+        (Method::POST, "/tokens", json!({"name": "a admin", "role": "admin"}), "'a admin'", "keyward token list"),
+    ] {
+        let problem = app.refused_as(method, path, body, 409, "name_taken").await;
+        assert!(text(&problem, "detail").contains(name) && text(&problem, "hint").contains(list), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn text_that_cannot_be_stored_is_refused_by_field() {
+    let app = App::new().await;
+    app.project("shop").await;
+    let policy = json!({"name": "x", "policy": {"models": ["gpt-\0"]}});
+    for (method, path, body, field) in [
+        (Method::POST, "/projects", json!({"name": "a\0b"}), "`name`"),
+        (Method::POST, "/projects", policy, "`policy.models`"),
+        (Method::POST, "/keys", json!({"project": "shop\0", "environment": "production", "name": "a"}), "`project`"),
+        (Method::POST, "/projects/shop/archive", json!({"reason": "\0"}), "`reason`"),
+        (Method::GET, "/keys/a%00b", Value::Null, "path"),
+        (Method::GET, "/audit?subject=a%00b", Value::Null, "`subject`"),
+        (Method::GET, "/keys?project=%00", Value::Null, "`project`"),
+    ] {
+        let problem = app.refused_as(method, path, body, 400, "invalid_text").await;
+        assert!(text(&problem, "detail").contains(field), "{problem}");
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,153 @@ fn is_audited(world: &World, table: &str, name: &str) -> bool {
     })
 }
 
+/// Keeps the database as it is now, beside the server's own.
+fn keep(world: &World) -> String {
+    let path = world.server.folder().join("earlier.db").to_string_lossy().into_owned();
+    let _said = sql(world, &format!("vacuum into '{path}'"));
+    path
+}
+
+/// Puts one row of a table back as it was when it was kept, code and all.
+fn put_back(world: &World, kept: &str, table: &str, which: &str) {
+    let row = format!("attach '{kept}' as kept; replace into {table} select * from kept.{table} where {which}");
+    assert_eq!(sql(world, &format!("{row}; select changes();")).trim(), "1", "{which}");
+}
+
+/// Fails unless the doctor is not content and says this.
+#[track_caller]
+fn doctor_says(world: &World, parts: &[&str]) {
+    let doctor = world.server.run(&["doctor"]);
+    assert_eq!(doctor.status, 1, "the doctor finds it: {}", doctor.all());
+    for part in parts {
+        assert!(doctor.all().contains(part), "{part}: {}", doctor.all());
+    }
+}
+
+fn refused(world: &World, key: &str) {
+    let refused = world.send(&world.call(Service::OpenAi, false, key));
+    assert!(refused.status == 401 || refused.status == 403, "{} {}", refused.status, refused.text());
+    assert!(refused.header("keyward-error").is_some());
+}
+
+#[test]
+fn a_revoked_key_put_back_as_it_was_is_refused_by_name() {
+    let (mut world, key) = World::simple(Service::OpenAi, Script::default());
+    let other = world.key("other", json!({"providers": ["openai"]}));
+    let kept = keep(&world);
+    let _told = world.server.tell(&["key", "revoke", "web"]);
+    stop(&mut world);
+    put_back(&world, &kept, "keys", "name = 'web'");
+    world.server.launch();
+    refused(&world, &key);
+    assert_answered(&world.send(&world.call(Service::OpenAi, false, &other)));
+    assert!(world.server.log().contains("web"), "the log names the row:\n{}", world.server.log());
+    assert!(is_audited(&world, "keys", "web"), "the audit log names the row");
+    doctor_says(&world, &["'web'", "an earlier record was put back"]);
+    // The revocation said anew mends the record.
+    let _told = world.server.tell(&["key", "revoke", "web"]);
+    let doctor = world.server.run(&["doctor"]);
+    assert!(!doctor.all().contains("put back"), "{}", doctor.all());
+    refused(&world, &key);
+}
+
+#[test]
+fn a_policy_put_back_as_it_was_is_refused_by_name() {
+    let (mut world, key) = World::simple(Service::OpenAi, Script::default());
+    let other = world.key("other", json!({"providers": ["openai"]}));
+    let kept = keep(&world);
+    let narrow = json!({"policy": {"providers": ["openai"], "models": ["nothing-*"]}});
+    assert_eq!(world.server.api("PATCH", "/api/v1/keys/web", Some(&narrow)).status, 200);
+    let environment = json!({"environments": {"production": {"max_output_tokens": 100_000}}});
+    assert_eq!(world.server.api("PATCH", &format!("/api/v1/projects/{PROJECT}"), Some(&environment)).status, 200);
+    stop(&mut world);
+    put_back(&world, &kept, "keys", "name = 'web'");
+    world.server.launch();
+    refused(&world, &key);
+    assert_answered(&world.send(&world.call(Service::OpenAi, false, &other)));
+    assert!(is_audited(&world, "keys", "web"));
+    // A policy is undone as well by taking its row away.
+    stop(&mut world);
+    let _said = sql(&world, "delete from environments");
+    world.server.launch();
+    refused(&world, &other);
+    doctor_says(&world, &["environment", "the record was removed"]);
+}
+
+#[test]
+fn a_disabled_credential_put_back_as_it_was_is_not_used() {
+    let (mut world, key) = World::simple(Service::OpenAi, Script::default());
+    let kept = keep(&world);
+    let _told = world.server.tell(&["credential", "disable", "main"]);
+    stop(&mut world);
+    put_back(&world, &kept, "credentials", "name = 'main'");
+    world.server.launch();
+    let refused = world.send(&world.call(Service::OpenAi, false, &key));
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(world.emulator(Service::OpenAi).count(), 0, "the key was sent");
+    assert!(is_audited(&world, "credentials", "main"));
+    doctor_says(&world, &["'main'", "put back"]);
+}
+
+#[test]
+fn a_revoked_token_put_back_as_it_was_opens_nothing() {
+    let (mut world, _) = World::simple(Service::OpenAi, Script::default());
+    let made = world.server.api("POST", "/api/v1/tokens", Some(&json!({"name": "second", "role": "owner"})));
+    let token = made.json()["token"].as_str().expect("a token").to_owned();
+    let kept = keep(&world);
+    assert_eq!(world.server.api("DELETE", "/api/v1/tokens/second", None).status, 200);
+    stop(&mut world);
+    put_back(&world, &kept, "tokens", "name = 'second'");
+    world.server.launch();
+    let try_it = keyward_testkit::wire::Request::get("/api/v1/projects").bearer(&token);
+    assert_eq!(try_it.send(world.server.admin()).status, 401);
+    assert!(is_audited(&world, "tokens", "second"));
+}
+
+#[test]
+fn what_is_done_to_the_audit_log_is_noticed() {
+    let (mut world, key) = World::simple(Service::OpenAi, Script::default());
+    let kept = keep(&world);
+    let _told = world.server.tell(&["key", "revoke", "web"]);
+    let _later = world.key("later", json!({"providers": ["openai"]}));
+    stop(&mut world);
+    put_back(&world, &kept, "keys", "name = 'web'");
+    let whole = world.server.folder().join("whole.db").to_string_lossy().into_owned();
+    let _said = sql(&world, &format!("vacuum into '{whole}'"));
+    let again = format!(
+        "attach '{whole}' as whole; delete from audit; insert into audit select * from whole.audit; \
+        update meta set number = (select max(seq) from audit) where name = 'audit_sequence';"
+    );
+    let of_log = |world: &World| {
+        let log = world.server.api("GET", "/api/v1/audit?subject=gap", None).json();
+        log["items"].as_array().is_some_and(|rows| rows.iter().any(|row| row["action"] == "tamper.detected"))
+    };
+    // Without the row about the revocation.
+    let _said = sql(&world, "delete from audit where action = 'key.revoke'");
+    world.server.launch();
+    assert!(of_log(&world), "the audit log says that it has a gap");
+    assert!(world.server.log().contains("rows are missing from the audit log"), "{}", world.server.log());
+    doctor_says(&world, &["rows are missing from the audit log"]);
+    stop(&mut world);
+    // With another version in it.
+    let _said = sql(&world, &format!("{again} update audit set row_version = 7 where action = 'key.revoke'"));
+    world.server.launch();
+    refused(&world, &key);
+    doctor_says(&world, &["'web'", "rows of the audit log were changed"]);
+    stop(&mut world);
+    // As a row about nothing.
+    let _said = sql(&world, &format!("{again} update audit set row_version = null where action = 'key.revoke'"));
+    world.server.launch();
+    doctor_says(&world, &["rows of the audit log were changed"]);
+    stop(&mut world);
+    // The end of the log cut off, and the counter put back: then the rows are newer than what the log knows.
+    let cut = "delete from audit where seq >= (select seq from audit where action = 'key.revoke'); \
+        update meta set number = (select max(seq) from audit) where name = 'audit_sequence'";
+    let _said = sql(&world, &format!("{again} {cut}"));
+    world.server.launch();
+    doctor_says(&world, &["'later'", "does not know this version"]);
+}
+
 #[test]
 fn a_policy_widened_by_sql_is_refused_by_name() {
     let (mut world, _) = World::simple(Service::OpenAi, Script::default());

@@ -78,7 +78,7 @@ async fn server(folder: &Path) -> Server {
     let clock = Clock::system();
     let store = Store::open(&location(&config)).await.expect("a database");
     let source = vault::source(&config.data, &Environment::default()).expect("a source");
-    let vault = Arc::new(vault::open(&store, source.as_ref(), clock.now()).await.expect("a vault"));
+    let vault = vault::open(&store, source.as_ref(), clock.now()).await.expect("a vault");
     let catalogue = Arc::new(Catalogue::embedded().expect("a catalogue"));
     let running = start(&config, bound, &tokens, Opened { store, vault, catalogue, clock }).await.expect("running");
     Server { router: running.control.router(), running, tokens, gateway, admin }

@@ -1,5 +1,5 @@
 -- Everything of the first release. Times are milliseconds since 1970 in UTC, money is nano-USD, flags are 0 or 1.
--- Rows that grant power carry row_version and mac.
+-- Rows that grant power carry row_version and mac; audit rows carry a mac, and the row_version that a change led to.
 
 create table meta (
     name text primary key not null,
@@ -134,6 +134,8 @@ create table audit (
     action text not null,
     subject_kind text not null,
     subject text not null,
+    row_version bigint,
+    mac blob not null,
     before text not null,
     after text not null,
     reason text,
@@ -141,6 +143,7 @@ create table audit (
 ) without rowid;
 create unique index audit_id on audit (id);
 create index audit_subject on audit (subject, seq);
+create unique index audit_version on audit (subject_kind, subject, row_version) where row_version is not null;
 
 create table objects (
     provider text not null,

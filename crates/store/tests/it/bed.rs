@@ -1,7 +1,8 @@
 //! A place for a story: an empty database of either kind, and a second one to restore into.
 
-use crate::postgres::Server;
+use crate::{postgres::Server, rows};
 use keyward_store::{Location, Store};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 pub(crate) struct Bed {
@@ -10,6 +11,12 @@ pub(crate) struct Bed {
     /// The other kind of database.
     pub(crate) other: Location,
     _files: TempDir,
+}
+
+async fn open(location: &Location) -> Store {
+    let store = Store::open(location).await.unwrap();
+    store.seal_audit_with(Arc::new(rows::Hash));
+    store
 }
 
 impl Bed {
@@ -26,15 +33,15 @@ impl Bed {
     }
 
     pub(crate) async fn store(&self) -> Store {
-        Store::open(&self.location).await.unwrap()
+        open(&self.location).await
     }
 
     pub(crate) async fn spare(&self) -> Store {
-        Store::open(&self.spare).await.unwrap()
+        open(&self.spare).await
     }
 
     pub(crate) async fn other(&self) -> Store {
-        Store::open(&self.other).await.unwrap()
+        open(&self.other).await
     }
 
     /// Runs SQL behind the store's back.

@@ -22,7 +22,7 @@ pub(crate) async fn projects_and_environments(bed: Bed) {
     write.insert_environment(&row).await.unwrap();
     row.row_version = 2;
     row.policy = r#"{"models":[]}"#.to_owned();
-    write.update_environment(&row).await.unwrap();
+    write.update_environment(&row, 1).await.unwrap();
     rows::commit(write).await;
     assert_eq!(store.environments().await.unwrap(), [row.clone()]);
     assert_eq!(store.environments_of(rows::project_id(0)).await.unwrap(), [row]);
@@ -70,7 +70,7 @@ pub(crate) async fn keys_are_listed_in_pages(bed: Bed) {
         ..all[1].clone()
     };
     let mut write = rows::begin(&store).await;
-    write.update_key(&revoked).await.unwrap();
+    write.update_key(&revoked, 1).await.unwrap();
     rows::commit(write).await;
     assert_eq!(store.key(revoked.id).await.unwrap(), Some(revoked));
     let mut write = rows::begin(&store).await;
@@ -120,7 +120,7 @@ pub(crate) async fn tokens_keyring_recovery_and_facts(bed: Bed) {
     ring.state = "retired".to_owned();
     recovery.proven_at = Some(rows::NOW);
     let mut write = rows::begin(&store).await;
-    write.update_token(&token).await.unwrap();
+    write.update_token(&token, 1).await.unwrap();
     // The name of a revoked token is free again.
     let mut second = rows::token(2);
     second.name = token.name.clone();

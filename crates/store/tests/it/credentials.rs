@@ -24,7 +24,7 @@ pub(crate) async fn versions_and_health(bed: Bed) {
     let newer = rows::credential_version(1, 2);
     let mut write = rows::begin(&store).await;
     write.insert_credential_version(&newer).await.unwrap();
-    write.update_credential(&changed).await.unwrap();
+    write.update_credential(&changed, 1).await.unwrap();
     assert!(write.erase_credential_version(first.id, 1).await.unwrap());
     assert!(!write.erase_credential_version(first.id, 1).await.unwrap(), "erased once");
     rows::commit(write).await;
@@ -63,7 +63,7 @@ pub(crate) async fn versions_and_health(bed: Bed) {
     changed.status = "revoked".to_owned();
     changed.row_version = 3;
     let mut write = rows::begin(&store).await;
-    write.update_credential(&changed).await.unwrap();
+    write.update_credential(&changed, 2).await.unwrap();
     write.insert_credential(&twin).await.unwrap();
     rows::commit(write).await;
 }

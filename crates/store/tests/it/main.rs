@@ -8,6 +8,7 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+mod audit;
 mod backup;
 mod bed;
 mod control;
@@ -40,6 +41,11 @@ const STORIES: &[Story] = stories![
     writes::a_failed_statement_spoils_the_whole_write,
     writes::concurrent_writes_run_one_after_the_other,
     writes::others_hear_of_changes,
+    audit::nothing_is_written_before_somebody_seals,
+    audit::the_highest_version_of_every_record_is_told,
+    audit::a_version_is_reached_once,
+    audit::what_was_changed_in_the_log_is_found,
+    audit::what_is_missing_from_the_log_is_found,
     control::projects_and_environments,
     control::keys_are_listed_in_pages,
     control::tokens_keyring_recovery_and_facts,

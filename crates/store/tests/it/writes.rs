@@ -68,10 +68,10 @@ pub(crate) async fn a_failed_statement_spoils_the_whole_write(bed: Bed) {
     changed.row_version = 2;
     changed.status = "archived".to_owned();
     let mut write = rows::begin(&store).await;
-    write.update_project(&changed).await.unwrap();
+    write.update_project(&changed, 1).await.unwrap();
     rows::commit(write).await;
     let mut write = rows::begin(&store).await;
-    assert!(matches!(write.update_project(&changed).await, Err(Error::Stale { .. })));
+    assert!(matches!(write.update_project(&changed, 1).await, Err(Error::Stale { .. })));
     drop(write);
     assert_eq!(store.project(rows::project_id(1)).await.unwrap().unwrap(), changed);
 }
@@ -87,7 +87,7 @@ pub(crate) async fn concurrent_writes_run_one_after_the_other(bed: Bed) {
             // Nobody changes the row between this read and the update.
             let mut row = store.project(rows::project_id(0)).await.unwrap().unwrap();
             row.row_version += 1;
-            write.update_project(&row).await.unwrap();
+            write.update_project(&row, row.row_version - 1).await.unwrap();
             rows::commit(write).await.change_version
         });
     }

@@ -1,6 +1,6 @@
 //! The door through which secrets come in: looked at for obvious mistakes, sealed, and gone.
 
-use super::{Credential, REVOKED, find, finish, recovery_exists, restamp, shown, summary};
+use super::{Credential, REVOKED, find, finish, hold, put, recovery_exists, shown, summary};
 use crate::{
     Control,
     api::checked_reason,
@@ -127,9 +127,10 @@ pub(super) async fn add_version(
     Body(new): Body<NewVersion>,
 ) -> Answer<Json<Credential>> {
     recovery_exists(&control).await?;
-    let before = find(&control, &name).await?;
+    let known = find(&control, &name).await?;
     let reason = checked_reason(new.reason)?;
-    control.trusted(&before).await?;
+    let (write, before) = hold(&control, &caller, known.id).await?;
+    let mut write = control.trusted_within(write, &before).await?;
     super::state::not_revoked(&before)?;
     let mut row = before.clone();
     row.version += 1;
@@ -140,9 +141,7 @@ pub(super) async fn add_version(
     row.fingerprint.clone_from(&taken.version.fingerprint);
     let mut warnings = taken.warnings;
     warnings.extend(duplicates(&control, &row).await?);
-    restamp(&control, &mut row);
-    let mut write = control.write(&caller).await?;
-    write.update_credential(&row).await?;
+    put(&control, &mut write, &mut row).await?;
     write.insert_credential_version(&taken.version).await?;
     write.erase_credential_version(row.id, before.version).await?;
     write.put_credential_health(&health::unknown(row.id, control.now())).await?;

@@ -1,6 +1,6 @@
 //! What happens to a credential after it was made: checked, switched off and on, revoked.
 
-use super::{Credential, DISABLED, REVOKED, find, finish, restamp, shown, summary};
+use super::{Credential, DISABLED, REVOKED, find, finish, hold, put, shown, summary};
 use crate::{
     Control,
     api::{ReasonBody, checked_reason},
@@ -9,9 +9,9 @@ use crate::{
     control::change,
     error::{Answer, ApiError},
     health::{self, Finder},
-    integrity,
     publish::{self, ACTIVE},
     verify::{self as check, State as Found},
+    versions::fault,
 };
 use axum::{Json, extract::State};
 use keyward_domain::times;
@@ -85,6 +85,7 @@ pub(crate) async fn ask(control: &Control, row: &CredentialRow) -> Answer<check:
     let target = check::Target {
         provider,
         base_url: row.base_url.as_deref().unwrap_or(&provider.api.base_url),
+        own: row.base_url.is_some(),
         allow_private: row.allow_private,
     };
     check::verify(control.settings().outbound.as_ref(), &target, &secret).await
@@ -100,10 +101,7 @@ pub(super) async fn enable(
     Name(name): Name,
     MaybeJson(ReasonBody { reason }): MaybeJson<ReasonBody>,
 ) -> Answer<Json<Credential>> {
-    let before = find(&control, &name).await?;
-    control.trusted(&before).await?;
-    not_revoked(&before)?;
-    set(&control, &caller, &before, ACTIVE, reason).await
+    set(&control, &caller, &name, ACTIVE, reason).await
 }
 
 /// Keep a credential from being used, without destroying it
@@ -116,10 +114,7 @@ pub(super) async fn disable(
     Name(name): Name,
     MaybeJson(ReasonBody { reason }): MaybeJson<ReasonBody>,
 ) -> Answer<Json<Credential>> {
-    let before = find(&control, &name).await?;
-    control.trusted(&before).await?;
-    not_revoked(&before)?;
-    set(&control, &caller, &before, DISABLED, reason).await
+    set(&control, &caller, &name, DISABLED, reason).await
 }
 
 /// Revoke a credential for good: its secret is destroyed here. It still has to be revoked at the provider
@@ -132,27 +127,30 @@ pub(super) async fn revoke(
     Name(name): Name,
     MaybeJson(ReasonBody { reason }): MaybeJson<ReasonBody>,
 ) -> Answer<Json<Credential>> {
-    let before = find(&control, &name).await?;
-    // A record that somebody changed can be revoked, too: that only takes power away.
-    if before.status == REVOKED && integrity::holds(control.vault(), &before) {
-        return shown(&control, &before, Vec::new()).await.map(Json);
-    }
-    set(&control, &caller, &before, REVOKED, reason).await
+    set(&control, &caller, &name, REVOKED, reason).await
 }
 
 async fn set(
     control: &Control,
     caller: &Caller,
-    before: &CredentialRow,
+    name: &str,
     status: &str,
     reason: Option<String>,
 ) -> Answer<Json<Credential>> {
     let reason = checked_reason(reason)?;
+    let known = find(control, name).await?;
+    let (mut write, before) = hold(control, caller, known.id).await?;
+    // A record that somebody changed can be revoked, too: that only takes power away.
+    if status != REVOKED {
+        write = control.trusted_within(write, &before).await?;
+        not_revoked(&before)?;
+    } else if before.status == REVOKED && fault(control.store(), control.vault(), &before).await?.is_none() {
+        drop(write);
+        return shown(control, &before, Vec::new()).await.map(Json);
+    }
     let mut row = before.clone();
     row.status = status.to_owned();
-    restamp(control, &mut row);
-    let mut write = control.write(caller).await?;
-    write.update_credential(&row).await?;
+    put(control, &mut write, &mut row).await?;
     let action = match status {
         ACTIVE => "credential.enable",
         DISABLED => "credential.disable",
@@ -166,7 +164,7 @@ async fn set(
             write.erase_credential_version(row.id, version.version).await?;
         }
     }
-    let said = change(action, &row, summary(before), summary(&row), reason);
+    let said = change(action, &row, summary(&before), summary(&row), reason);
     finish(control, write, vec![said], &row).await?;
     shown(control, &row, Vec::new()).await.map(Json)
 }

@@ -9,10 +9,11 @@ use crate::{
     auth::Reader,
     body::Params,
     error::{Answer, ApiError},
+    publish::ARCHIVED,
 };
 use axum::{Json, extract::State};
 use keyward_domain::{Environment, KeyId, ProjectId};
-use keyward_store::{KeyFilter, KeyRow, KeyStatus};
+use keyward_store::{KeyFilter, KeyRow, KeyStatus, ProjectRow};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
@@ -30,7 +31,7 @@ pub(super) struct Query {
     /// Only this environment's.
     #[param(value_type = Option<String>)]
     environment: Option<Environment>,
-    /// Only those in this state: `active`, `expired` or `revoked`.
+    /// Only those in this state: `active`, `expired`, `revoked`, or `archived` with their project.
     status: Option<String>,
     /// At most this many, up to 10,000; 1,000 when left out.
     limit: Option<u32>,
@@ -55,8 +56,8 @@ pub(super) async fn list(
     Params(query): Params<Query>,
 ) -> Answer<Json<KeyPage>> {
     let wanted = query.status.as_deref();
-    if wanted.is_some_and(|status| !["active", "expired", "revoked"].contains(&status)) {
-        return Err(ApiError::invalid("invalid_status", "status is active, expired or revoked"));
+    if wanted.is_some_and(|status| !["active", "expired", "revoked", "archived"].contains(&status)) {
+        return Err(ApiError::invalid("invalid_status", "status is active, expired, revoked or archived"));
     }
     let project = match &query.project {
         Some(name) => Some(projects::find(&control, name).await?.id),
@@ -79,9 +80,12 @@ pub(super) async fn list(
         None => None,
     };
     let now = control.now();
+    let projects: Projects = control.store().projects().await?.into_iter().map(|row| (row.id, row)).collect();
+    let archived = |row: &KeyRow| projects.get(&row.project).is_some_and(|project| project.status == ARCHIVED);
     let fits = |row: &KeyRow| match wanted {
         Some("expired") => row.expires_at.is_some_and(|end| end <= now),
-        Some("active") => row.expires_at.is_none_or(|end| end > now),
+        Some("active") => row.expires_at.is_none_or(|end| end > now) && !archived(row),
+        Some("archived") => row.expires_at.is_none_or(|end| end > now) && archived(row),
         _ => true,
     };
     let enough = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -102,12 +106,13 @@ pub(super) async fn list(
         }
     }
     let next_after = after.filter(|_| more).map(|id| id.to_string());
-    Ok(Json(KeyPage { items: shown(&control, &rows).await?, next_after }))
+    Ok(Json(KeyPage { items: shown(&control, &projects, &rows).await?, next_after }))
 }
 
-async fn shown(control: &Control, rows: &[KeyRow]) -> Answer<Vec<Key>> {
-    let names: HashMap<ProjectId, String> =
-        control.store().projects().await?.into_iter().map(|row| (row.id, row.name)).collect();
+/// All projects by id.
+type Projects = HashMap<ProjectId, ProjectRow>;
+
+async fn shown(control: &Control, projects: &Projects, rows: &[KeyRow]) -> Answer<Vec<Key>> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id.uuid()).collect();
     let used = control.store().last_used(&ids).await?;
     let now = control.now();
@@ -115,7 +120,7 @@ async fn shown(control: &Control, rows: &[KeyRow]) -> Answer<Vec<Key>> {
         .iter()
         .map(|row| {
             let around = Around {
-                project: names.get(&row.project).map(String::as_str),
+                project: projects.get(&row.project),
                 effective: None,
                 last_used: used.get(&row.id.uuid()).copied(),
                 now,

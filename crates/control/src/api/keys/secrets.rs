@@ -1,6 +1,6 @@
 //! Rotation: a key gets a new secret, and the old one lives on for a while so that applications can change over.
 
-use super::{Key, KeyMade, alive, find, finish, restamp, shown, styled, summary};
+use super::{Key, KeyMade, alive, find, finish, hold, put, shown, styled, summary};
 use crate::{
     Control,
     api::checked_reason,
@@ -40,12 +40,13 @@ pub(super) async fn rotate(
     Name(name): Name,
     MaybeJson(asked): MaybeJson<Rotation>,
 ) -> Answer<Json<KeyMade>> {
-    let before = find(&control, &name).await?;
+    let known = find(&control, &name).await?;
     let reason = checked_reason(asked.reason)?;
-    control.trusted(&before).await?;
-    alive(&before)?;
     let now = control.now();
-    let overlap = overlap(&control, &before, asked.overlap.as_deref()).await?;
+    let overlap = overlap(&control, &known, asked.overlap.as_deref()).await?;
+    let (write, before) = hold(&control, &caller, known.id).await?;
+    let mut write = control.trusted_within(write, &before).await?;
+    alive(&before)?;
     let slots = decode_secrets(&before.secrets)
         .ok_or_else(|| ApiError::internal(format!("the stored secrets of key {} cannot be read", before.id)))?;
     let token = clock::new_key(before.environment, Some(before.public_id))?;
@@ -55,9 +56,7 @@ pub(super) async fn rotate(
     secrets.extend(slots.first().filter(|_| overlap > 0).map(|slot| SecretSlot { until: Some(until), ..*slot }));
     let mut row = before.clone();
     row.secrets = encode_secrets(&secrets);
-    restamp(&control, &mut row);
-    let mut write = control.write(&caller).await?;
-    write.update_key(&row).await?;
+    put(&control, &mut write, &mut row).await?;
     let mut after = summary(&row);
     if let Some(fields) = after.as_object_mut() {
         fields.insert("old_secret_until".to_owned(), json!((overlap > 0).then(|| times::show(until))));

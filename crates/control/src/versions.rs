@@ -1,0 +1,139 @@
+//! Whether a row that grants power is the newest one. Its code shows that Keyward wrote it, not that nothing followed:
+//! an earlier row that somebody put back holds as well. The audit log knows which version each record has reached, and
+//! its own rows are sealed, too.
+
+use crate::{
+    Control,
+    integrity::{self, Guarded},
+};
+use keyward_store::{AuditedVersion, CredentialRow, EnvironmentRow, Error, KeyRow, ProjectRow, Store, TokenRow, Write};
+use keyward_vault::Vault;
+use std::{cmp::Ordering, collections::HashMap, fmt};
+
+/// The kinds of rows that grant power.
+pub(crate) const KINDS: [&str; 5] =
+    [ProjectRow::KIND, EnvironmentRow::KIND, CredentialRow::KIND, TokenRow::KIND, KeyRow::KIND];
+
+/// Why a row is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Its code does not hold.
+    Changed,
+    /// It is older than what the audit log knows of it.
+    PutBack {
+        /// The row's version.
+        row: i64,
+        /// The version that the record has reached.
+        reached: i64,
+    },
+    /// The audit log does not know how it came about.
+    Unaudited,
+    /// The audit row of its last change was changed.
+    Log,
+    /// There was such a record, and nothing of it is left.
+    Gone,
+    /// It was changed by proper means since it was read: nothing is wrong, but this one is not to be used.
+    Stale,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed => f.write_str("the code over the record does not hold"),
+            Self::PutBack { row, reached } => {
+                write!(
+                    f,
+                    "an earlier record was put back: it is at version {row}, the audit log knows version {reached}"
+                )
+            }
+            Self::Unaudited => f.write_str("the audit log does not know this version of the record"),
+            Self::Log => f.write_str("the audit row of its last change was changed"),
+            Self::Gone => f.write_str("the record was removed"),
+            Self::Stale => f.write_str("the record was changed since it was read"),
+        }
+    }
+}
+
+/// The version that every record has reached, read at once.
+pub(crate) struct Versions(HashMap<String, AuditedVersion>);
+
+impl Versions {
+    /// Reads them all. To be read before the rows: what is written meanwhile is then newer, which a second look explains.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn read(store: &Store) -> Result<Self, Error> {
+        let mut all = HashMap::new();
+        let take = |found: AuditedVersion| drop(all.insert(place(&found.kind, &found.subject), found));
+        store.each_audited_version(take).await?;
+        Ok(Self(all))
+    }
+
+    /// Whether a row is surely as it should be. When not, a closer look tells.
+    pub(crate) fn know<R: Guarded>(&self, vault: &Vault, row: &R) -> bool {
+        let known = self.0.get(&place(R::KIND, &row.id()));
+        known.is_some_and(|known| known.holds && known.version == row.row_version()) && integrity::holds(vault, row)
+    }
+
+    /// Whether a row may be used now. One that is not as it should be is reported.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn trusts<R: Guarded + Sync>(&self, control: &Control, row: &R) -> Result<bool, Error> {
+        Ok(self.know(control.vault(), row) || control.trusts(row).await?)
+    }
+
+    /// Strikes a record that is still there.
+    pub(crate) fn strike<R: Guarded>(&mut self, row: &R) {
+        self.0.remove(&place(R::KIND, &row.id()));
+    }
+
+    /// The ids of a kind that were not struck.
+    pub(crate) fn left(&self, kind: &str) -> Vec<String> {
+        self.0.values().filter(|known| known.kind == kind).map(|known| known.subject.clone()).collect()
+    }
+}
+
+/// What identifies a record of any kind.
+pub(crate) fn place(kind: &str, id: &str) -> String {
+    format!("{kind}/{id}")
+}
+
+/// What is wrong with a row, if anything is.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn fault<R: Guarded + Sync>(store: &Store, vault: &Vault, row: &R) -> Result<Option<Fault>, Error> {
+    if !integrity::holds(vault, row) {
+        return Ok(Some(Fault::Changed));
+    }
+    let Some(known) = store.audited_version(R::KIND, &row.id()).await? else { return Ok(Some(Fault::Unaudited)) };
+    if !known.holds {
+        return Ok(Some(Fault::Log));
+    }
+    let (at, reached) = (row.row_version(), known.version);
+    match at.cmp(&reached) {
+        Ordering::Equal => Ok(None),
+        Ordering::Greater => Ok(Some(Fault::Unaudited)),
+        // The row was perhaps read just before a change: then what is stored now has moved on.
+        Ordering::Less => Ok(Some(match R::stored_version(store, row).await? {
+            Some(stored) if stored >= reached => Fault::Stale,
+            _ => Fault::PutBack { row: at, reached },
+        })),
+    }
+}
+
+impl Control {
+    /// Prepares a row to be written anew, within a write: the version after every one that the record ever had, and
+    /// the code. Answers the version that is stored.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn renew<R: Guarded + Sync>(&self, _within: &Write, row: &mut R) -> Result<i64, Error> {
+        let stored = row.row_version();
+        let reached = self.store().audited_version(R::KIND, &row.id()).await?.map_or(0, |known| known.version);
+        row.set_row_version(stored.max(reached).saturating_add(1));
+        integrity::seal(self.vault(), row);
+        Ok(stored)
+    }
+}
