@@ -64,7 +64,7 @@ pub(crate) struct Target<'a> {
 /// # Errors
 /// 409 when the catalogue knows no such call for the provider.
 pub(crate) async fn verify(outbound: &dyn Outbound, target: &Target<'_>, secret: &PlainKey) -> Answer<Verdict> {
-    let fits = |probe: &&Probe| !probe.admin && !(target.own && is_absolute(probe));
+    let fits = |probe: &&Probe| !(probe.admin || target.own && is_absolute(probe));
     let probe = target.provider.probes.iter().find(fits).ok_or_else(|| {
         let place = if target.own { "this credential's own API root" } else { &*target.provider.name };
         ApiError::conflict("no_probe", format!("there is no free call that tells a key's state at {place}"))

@@ -61,7 +61,6 @@ fn call(number: u32, keys: u32) -> UsageEvent {
             buckets: Buckets { input: u64::from(number % 4_000), output: 250, reasoning: 64, ..Buckets::default() },
             units: Units::default(),
             provider_cost: None,
-            tier: Some("default".into()),
             region: None,
             tier: Some("default".into()),
             model: Some("gpt-5-2026-08-07".into()),
