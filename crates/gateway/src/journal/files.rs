@@ -8,9 +8,10 @@ use super::{
 };
 use std::{
     collections::{BTreeMap, VecDeque},
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::FileExt,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -83,9 +84,15 @@ struct State {
 impl Files {
     pub(super) fn open(folder: &Path, options: Options, mut random: impl FnMut() -> u64) -> Result<Self, Error> {
         let failed = |source| Error::Folder { path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(failed)?;
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(failed)?;
+        // Nobody else's business: who called when, from where.
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(folder.join("lock"))
+            .map_err(failed)?;
         if lock.try_lock().is_err() {
             return Err(Error::InUse(folder.to_owned()));
         }
@@ -161,7 +168,7 @@ impl Files {
             state.made
         };
         let path = self.folder.join(format!("spare-{number}.{ENDING}"));
-        let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path)?;
+        let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(&path)?;
         let ready = allocate(&file, length).and_then(|()| Map::new(&file, self.capacity()));
         match ready {
             Ok(map) => Ok(Spare { file, map: Arc::new(map), path }),
