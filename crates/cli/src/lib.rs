@@ -16,7 +16,7 @@ mod text;
 mod tree;
 pub mod ui;
 
-pub use tree::{Guest, command};
+pub use tree::{Guest, Run, command};
 
 use clap::FromArgMatches;
 use commands::App;
@@ -38,7 +38,9 @@ pub enum Ended {
 pub fn run(arguments: impl IntoIterator<Item = OsString>, guests: &[Guest]) -> ExitCode {
     match run_in(Context::of_process(), arguments, guests) {
         Ended::Status(status) => ExitCode::from(status),
-        Ended::Guest(which, matches) => guests.get(which).map_or(ExitCode::FAILURE, |guest| (guest.run)(&matches)),
+        Ended::Guest(which, matches) => guests.get(which).map_or(ExitCode::FAILURE, |guest| {
+            (guest.run)(&matches).unwrap_or_else(|failure| ExitCode::from(fail(&mut Context::of_process(), &failure)))
+        }),
     }
 }
 

@@ -11,9 +11,12 @@ pub struct Guest {
     pub parent: &'static [&'static str],
     /// What can be said to it, with help and an example. The client's shared options are not added to it.
     pub command: clap::Command,
-    /// Runs it and says how it ended: 0 yes, 1 no, 2 failure.
-    pub run: fn(&ArgMatches) -> ExitCode,
+    /// Runs it and says how it ended: 0 yes, 1 no. A failure is shown as that of any other command.
+    pub run: Run,
 }
+
+/// How a guest is run.
+pub type Run = Box<dyn Fn(&ArgMatches) -> Result<ExitCode, Failure>>;
 
 /// Keyward makes a stolen AI key worth nothing: the real keys stay in a vault, applications hold virtual ones
 #[derive(Debug, Parser)]
@@ -283,10 +286,9 @@ mod tests {
 
     fn guests() -> Vec<Guest> {
         let own = || Arg::new("format").long("format").value_parser(["plain", "fancy"]).default_value("plain");
-        vec![
-            Guest { parent: &[], command: clap::Command::new("serve").arg(own()), run: |_| ExitCode::SUCCESS },
-            Guest { parent: &["vault"], command: clap::Command::new("recover").arg(own()), run: |_| ExitCode::SUCCESS },
-        ]
+        [(&[][..], clap::Command::new("serve").arg(own())), (&["vault"][..], clap::Command::new("recover").arg(own()))]
+            .map(|(parent, command)| Guest { parent, command, run: Box::new(|_| Ok(ExitCode::SUCCESS)) })
+            .into()
     }
 
     fn visit(command: &clap::Command, path: &str, look: &mut dyn FnMut(&str, &clap::Command)) {

@@ -1,7 +1,8 @@
 //! The program: `serve` and what works on the data folder itself go to the server's room, everything else to the
 //! client's. Nothing is decided here.
 
-use keyward_cli::Guest;
+use keyward_cli::{Guest, failure::Failure};
+use keyward_server::{Failed, OfflineCommand};
 use std::process::ExitCode;
 
 /// Small and quick for many short calls, and it gives memory back to the system.
@@ -16,8 +17,17 @@ fn main() -> ExitCode {
 fn guests() -> Vec<Guest> {
     keyward_server::commands()
         .into_iter()
-        .map(|command| Guest { parent: command.parent, command: command.command, run: command.run })
+        .map(|OfflineCommand { parent, command, run }| Guest {
+            parent,
+            command,
+            run: Box::new(move |matches| run(matches).map_err(failure)),
+        })
         .collect()
+}
+
+/// The server speaks of its errors as the client does: what is wrong, then what to do.
+fn failure(failed: Failed) -> Failure {
+    failed.hints.into_iter().fold(Failure::failed(failed.error), Failure::hint)
 }
 
 #[cfg(test)]

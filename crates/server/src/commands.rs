@@ -1,10 +1,10 @@
 //! The commands of this room, for the binary to hang into its tree: they need the data folder, not the API.
 
 use crate::{
+    advice,
     args::{RecoverArgs, RestoreArgs, ServeArgs},
     recover, restore,
     serve::serve,
-    terminal,
 };
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::process::ExitCode;
@@ -15,8 +15,17 @@ pub struct OfflineCommand {
     pub parent: &'static [&'static str],
     /// The command.
     pub command: Command,
-    /// Runs it with what was read; prints its own errors. 0: yes, 1: the answer is no, 2: usage or failure.
-    pub run: fn(&ArgMatches) -> ExitCode,
+    /// Runs it with what was read. 0: yes, 1: the answer is no.
+    pub run: fn(&ArgMatches) -> Result<ExitCode, Failed>,
+}
+
+/// What kept a command from its work, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// What went wrong, with its causes.
+    pub error: String,
+    /// What to do about it.
+    pub hints: Vec<String>,
 }
 
 /// All commands of this room.
@@ -37,14 +46,17 @@ pub fn commands() -> Vec<OfflineCommand> {
         OfflineCommand {
             parent: &[],
             command: RestoreArgs::augment_args(Command::new("restore"))
-                .about("Restore a backup into an empty place")
+                .about("Restore a backup into an empty place; exit status 1 when records in it do not hold")
                 .after_help("Example:\n  keyward restore keyward-backup.age --identity recovery.txt --data-dir /var/lib/keyward"),
             run: |matches| run(matches, restore::restore),
         },
         OfflineCommand {
             parent: &["vault"],
             command: RecoverArgs::augment_args(Command::new("recover"))
-                .about("Get the master key back with the recovery identity, or prove that it can be")
+                .about(
+                    "Get the master key back with the recovery identity, or prove that it can be; exit status 1 when \
+                     records do not hold",
+                )
                 .after_help(
                     "Examples:\n  keyward vault recover --identity recovery.txt\n  \
                      keyward vault recover --identity recovery.txt --check",
@@ -54,12 +66,13 @@ pub fn commands() -> Vec<OfflineCommand> {
     ]
 }
 
-fn run<A: FromArgMatches>(matches: &ArgMatches, command: fn(A) -> anyhow::Result<ExitCode>) -> ExitCode {
+fn run<A: FromArgMatches>(
+    matches: &ArgMatches,
+    command: fn(A) -> anyhow::Result<ExitCode>,
+) -> Result<ExitCode, Failed> {
     let done = A::from_arg_matches(matches).map_err(anyhow::Error::from).and_then(command);
-    done.unwrap_or_else(|error| {
-        terminal::notice(&format!("keyward: {error:#}"));
-        ExitCode::from(2)
-    })
+    // A list of problems becomes one line: what begins with `hint:` must be ours.
+    done.map_err(|error| Failed { error: format!("{error:#}").replace('\n', "; "), hints: advice::hints(&error) })
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 //! which is masked when settings are printed.
 
 use crate::{
+    advice::{Advise, advised},
     args::{DataArgs, Format, ServeArgs},
     environment::Environment,
     master::Source,
 };
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ipnet::IpNet;
 use keyward_domain::times;
 use serde::{Deserialize, Serialize};
@@ -137,7 +138,14 @@ fn read_file(path: Option<&Path>, folder: Option<&Path>) -> anyhow::Result<File>
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return Ok(File::default()),
         Err(error) => return Err(error).with_context(|| format!("reading the settings file {}", path.display())),
     };
-    toml::from_str(&text).with_context(|| format!("the settings file {} does not fit", path.display()))
+    toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        advised(
+            format!("the settings file {} does not fit: line {line}: {}", path.display(), error.message()),
+            "`keyward serve --print-config` shows the settings that there are",
+        )
+    })
 }
 
 fn data_config(args: DataArgs, file: &File, environment: &Environment) -> anyhow::Result<DataConfig> {
@@ -145,15 +153,17 @@ fn data_config(args: DataArgs, file: &File, environment: &Environment) -> anyhow
         .data_dir
         .or_else(|| file.data_dir.clone())
         .or_else(|| environment.data_folder())
-        .context("there is no home folder to keep data in: name one with --data-dir FOLDER")?;
+        .context("there is no home folder to keep data in")
+        .hint("name a folder with --data-dir FOLDER")?;
     let folder = std::path::absolute(&folder).with_context(|| format!("the data folder {}", folder.display()))?;
     let database = args.database.or_else(|| file.database.clone());
     if let Some(url) = &database
         && !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
     {
-        bail!(
-            "--database must be a PostgreSQL URL such as postgres://user@host/keyward (leave it out for the embedded one)"
-        );
+        return Err(advised(
+            "--database must be a PostgreSQL URL",
+            "write it like postgres://user@host/keyward, or leave it out for the embedded database",
+        ));
     }
     let master_key = match args.master_key.or_else(|| file.master_key.clone()) {
         Some(text) => Source::parse(&text)?,
@@ -191,13 +201,17 @@ impl Config {
         let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
             (Some(cert), Some(key)) => Some(Tls { cert, key }),
             (None, None) => None,
-            (Some(_), None) => bail!("--tls-cert needs --tls-key beside it"),
-            (None, Some(_)) => bail!("--tls-key needs --tls-cert beside it"),
+            (Some(_), None) => {
+                return Err(advised("--tls-cert needs --tls-key beside it", "name the private key: --tls-key FILE"));
+            }
+            (None, Some(_)) => {
+                return Err(advised("--tls-key needs --tls-cert beside it", "name the certificate: --tls-cert FILE"));
+            }
         };
         let gateway_client_ca = args.tls_client_ca.or(file.tls_client_ca);
         let admin_client_ca = args.admin_tls_client_ca.or(file.admin_tls_client_ca);
         if tls.is_none() && (gateway_client_ca.is_some() || admin_client_ca.is_some()) {
-            bail!("client certificates need TLS: give --tls-cert and --tls-key too");
+            return Err(advised("client certificates need TLS", "give --tls-cert and --tls-key too"));
         }
         let proxies = if args.trusted_proxies.is_empty() {
             file.trusted_proxies.unwrap_or_default()
@@ -206,10 +220,10 @@ impl Config {
         };
         let retention_days = args.retention_days.or(file.retention_days).unwrap_or(90);
         if retention_days == 0 {
-            bail!("--retention-days must be at least 1");
+            return Err(advised("--retention-days must be at least 1", "leave it out for 90 days"));
         }
         let threads = match args.threads.or(file.threads) {
-            Some(0) => bail!("--threads must be at least 1"),
+            Some(0) => return Err(advised("--threads must be at least 1", "leave it out for one per processor")),
             Some(threads) => threads,
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
@@ -270,13 +284,17 @@ fn address(option: &str, text: Option<String>, port: u16) -> anyhow::Result<Sock
     text.to_socket_addrs()
         .ok()
         .and_then(|mut all| all.next())
-        .with_context(|| format!("{option}: '{text}' is not an address: write it like 127.0.0.1:{port} or [::]:{port}"))
+        .with_context(|| format!("{option}: '{text}' is not an address"))
+        .hint(format!("write it like 127.0.0.1:{port} or [::]:{port}"))
 }
 
 fn url(option: &str, text: Option<String>) -> anyhow::Result<Option<String>> {
     let Some(text) = text else { return Ok(None) };
     if !text.starts_with("http://") && !text.starts_with("https://") {
-        bail!("{option}: '{text}' must begin with http:// or https://");
+        return Err(advised(
+            format!("{option}: '{text}' does not begin with http:// or https://"),
+            "write it like https://keyward.example.com",
+        ));
     }
     Ok(Some(text.trim_end_matches('/').to_owned()))
 }
@@ -285,7 +303,8 @@ fn network(text: &str) -> anyhow::Result<IpNet> {
     let text = text.trim();
     text.parse::<IpNet>()
         .or_else(|error| text.parse::<std::net::IpAddr>().map(IpNet::from).map_err(|_| error))
-        .with_context(|| format!("--trusted-proxy: '{text}' is not a network: write it like 10.0.0.0/8"))
+        .with_context(|| format!("--trusted-proxy: '{text}' is not a network"))
+        .hint("write it like 10.0.0.0/8 or 192.168.1.7")
 }
 
 fn drain(text: &str) -> anyhow::Result<Duration> {

@@ -1,7 +1,8 @@
 //! The data folder: made with mode 0700, used by one server at a time, with `local.json` in it so that the same
 //! user's command line finds the server.
 
-use anyhow::{Context, bail};
+use crate::advice::advised;
+use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::json;
 use std::{
@@ -39,11 +40,10 @@ impl DataFolder {
                 let holder = fs::read_to_string(&lock_path).unwrap_or_default();
                 let holder = holder.trim();
                 let who = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
-                bail!(
-                    "the data folder {} is in use by another server{who}: stop it first, or name another folder \
-                     with --data-dir",
-                    path.display()
-                );
+                return Err(advised(
+                    format!("the data folder {} is in use by another server{who}", path.display()),
+                    "stop it first, or name another folder with --data-dir",
+                ));
             }
             Err((_, error)) => return Err(error).with_context(|| format!("locking {}", lock_path.display())),
         };
@@ -88,12 +88,10 @@ fn make(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("making the data folder {}", path.display()))?;
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & 0o022 != 0 {
-        bail!(
-            "the data folder {} can be written by others (mode {:o}): run chmod 700 {}",
-            path.display(),
-            mode & 0o777,
-            path.display()
-        );
+        return Err(advised(
+            format!("the data folder {} can be written by others (mode {:o})", path.display(), mode & 0o777),
+            format!("run: chmod 700 {}", path.display()),
+        ));
     }
     Ok(())
 }
@@ -101,6 +99,7 @@ fn make(path: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advice::hints;
 
     #[test]
     fn one_server_at_a_time() {
@@ -108,8 +107,9 @@ mod tests {
         let path = place.path().join("data");
         let first = DataFolder::take(&path).expect("free");
         assert_eq!(fs::metadata(&path).expect("made").permissions().mode() & 0o777, 0o700);
-        let error = DataFolder::take(&path).err().expect("taken").to_string();
-        assert!(error.contains("another server"), "{error}");
+        let error = DataFolder::take(&path).err().expect("taken");
+        assert!(error.to_string().contains("another server"), "{error}");
+        assert!(hints(&error).concat().contains("--data-dir"), "{error}");
         drop(first);
         DataFolder::take(&path).map(|_| ()).expect("free again");
     }
@@ -118,8 +118,8 @@ mod tests {
     fn a_folder_that_others_can_write_is_refused_with_the_remedy() {
         let place = tempfile::tempdir().expect("a folder");
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).expect("changed");
-        let error = DataFolder::take(place.path()).err().expect("refused").to_string();
-        assert!(error.contains("chmod 700"), "{error}");
+        let error = DataFolder::take(place.path()).err().expect("refused");
+        assert!(hints(&error).concat().contains("chmod 700"), "{error}");
     }
 
     #[test]

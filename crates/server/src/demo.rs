@@ -10,6 +10,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use std::path::Path;
 use tower::ServiceExt;
 use zeroize::Zeroizing;
 
@@ -66,6 +67,23 @@ impl Api<'_> {
     }
 }
 
+/// The commands that show what is in the demo. The variable leads the command line to the throw-away folder, where it
+/// finds the server and a token for it.
+pub(crate) fn tour(folder: &Path, program: &str) -> String {
+    let (folder, program) = (word(&folder.to_string_lossy()), word(program));
+    format!("export KEYWARD_DATA_DIR={folder}\n{program} key list\n{program} usage --by model\n")
+}
+
+/// One word for a shell.
+fn word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// The command that a person can paste.
 pub(crate) fn command(gateway: &str, key: &str) -> String {
     format!(
@@ -73,4 +91,17 @@ pub(crate) fn command(gateway: &str, key: &str) -> String {
          -H 'Content-Type: application/json' \\\n  \
          -d '{{\"model\":\"gpt-5.4\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_pasted_is_one_word_for_the_shell() {
+        assert_eq!(word("/tmp/.tmpA-b_9"), "/tmp/.tmpA-b_9");
+        for (text, quoted) in [("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$HOME", "'$HOME'"), ("", "''")] {
+            assert_eq!(word(text), quoted);
+        }
+    }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Environment {
     pub credentials_directory: Option<PathBuf>,
     /// Whether the process runs as root.
     pub is_root: bool,
+    /// How the program was called, so that what it prints to paste calls it the same way.
+    pub program: String,
 }
 
 impl Environment {
@@ -31,6 +33,7 @@ impl Environment {
             home: path("HOME"),
             credentials_directory: path("CREDENTIALS_DIRECTORY"),
             is_root: nix::unistd::geteuid().is_root(),
+            program: std::env::args().next().unwrap_or_else(|| "keyward".to_owned()),
         }
     }
 

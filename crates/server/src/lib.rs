@@ -2,6 +2,7 @@
 //! itself. The only room that knows all others; it holds no rules of its own.
 
 mod admin;
+mod advice;
 mod args;
 mod commands;
 mod config;
@@ -24,5 +25,5 @@ mod vault;
 mod wire;
 
 pub use args::{DataArgs, Format, RecoverArgs, RestoreArgs, ServeArgs};
-pub use commands::{OfflineCommand, commands};
+pub use commands::{Failed, OfflineCommand, commands};
 pub use serve::serve;

@@ -1,6 +1,6 @@
 //! Logs: one subscriber, lines to the standard error stream, every line through the redactor. Panics go the same way.
 
-use crate::{args::Format, redact::Lines};
+use crate::{advice::Advise, args::Format, redact::Lines};
 use anyhow::Context;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -18,9 +18,9 @@ impl<'a> MakeWriter<'a> for Lines {
 /// When the filter cannot be read.
 pub(crate) fn start(filter: &str, format: Format) -> anyhow::Result<Lines> {
     let lines = Lines::new();
-    let filter = EnvFilter::try_new(filter).with_context(|| {
-        format!("--log: '{filter}' is not a filter: write it like info or keyward_gateway=debug,info")
-    })?;
+    let filter = EnvFilter::try_new(filter)
+        .with_context(|| format!("--log: '{filter}' is not a filter"))
+        .hint("write it like info or keyward_gateway=debug,info")?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
     let started = match format {

@@ -1,8 +1,12 @@
 //! Where the master key comes from, as said in the settings: a file, a passphrase, a systemd credential or the
 //! environment.
 
-use anyhow::{Context, bail};
+use crate::advice::{Advise, advised};
+use anyhow::Context;
 use std::{fmt, path::PathBuf};
+
+/// How to write one.
+const FORMS: &str = "write file:PATH, passphrase, passphrase-fd:N, systemd:NAME or env:VARIABLE";
 
 /// A place to keep the master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +32,7 @@ impl Source {
         let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
         Ok(match (kind, rest) {
             ("passphrase", "") => Self::Passphrase,
-            (_, "") => bail!(
-                "the master key source '{text}' does not fit: write file:PATH, passphrase, passphrase-fd:N, \
-                 systemd:NAME or env:VARIABLE"
-            ),
+            (_, "") => return Err(advised(format!("--master-key: '{text}' is not a place to keep a key"), FORMS)),
             ("file", path) => {
                 Self::File(std::path::absolute(path).with_context(|| format!("the master key file '{path}'"))?)
             }
@@ -40,13 +41,12 @@ impl Source {
                     .parse()
                     .ok()
                     .filter(|number| *number >= 0)
-                    .with_context(|| format!("passphrase-fd: '{number}' is not the number of a file descriptor"))?,
+                    .with_context(|| format!("--master-key: '{number}' is not the number of a file descriptor"))
+                    .hint(FORMS)?,
             ),
             ("systemd", name) => Self::Systemd(name.to_owned()),
             ("env", name) => Self::Variable(name.to_owned()),
-            _ => {
-                bail!("unknown kind of master key source '{kind}': use file, passphrase, passphrase-fd, systemd or env")
-            }
+            _ => return Err(advised(format!("--master-key: '{kind}' is no kind of place to keep a key"), FORMS)),
         })
     }
 }

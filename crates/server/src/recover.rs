@@ -1,14 +1,16 @@
 //! `keyward vault recover`: the way back in when the master key is lost, and the proof that there is one.
 
 use crate::{
+    advice::{Advise, advised},
     args::{Format, RecoverArgs},
     config::DataConfig,
     data::DataFolder,
     environment::Environment,
     master::Source,
-    terminal, vault,
+    terminal,
+    vault::{self, CHECK_DATABASE},
 };
-use anyhow::{Context, bail};
+use anyhow::Context;
 use keyward_control::{clock::Clock, proof};
 use keyward_domain::{Millis, audit::Actor};
 use keyward_store::{Location, Store};
@@ -31,7 +33,10 @@ pub(crate) fn recover(args: RecoverArgs) -> anyhow::Result<ExitCode> {
     keyward_vault::harden::process(data.allow_core_dumps)?;
     let identity = vault::read_identity(&args.identity)?;
     if data.database.is_none() && !data.folder.join("keyward.db").exists() {
-        bail!("there is no database in {}: name the folder with --data-dir", data.folder.display());
+        return Err(advised(
+            format!("there is no database in {}", data.folder.display()),
+            "name the folder with --data-dir FOLDER",
+        ));
     }
     // Two processes must not write the same key; a mere proof may run beside the server.
     let folder = if args.check { None } else { Some(DataFolder::take(&data.folder)?) };
@@ -53,7 +58,7 @@ async fn open(data: &DataConfig, identity: &str) -> anyhow::Result<(MasterKey, p
         Some(url) => Location::Postgres(url.clone()),
         None => Location::File(data.folder.join("keyward.db")),
     };
-    let store = Store::open(&location).await.context("opening the database")?;
+    let store = Store::open(&location).await.context("opening the database").hint(CHECK_DATABASE)?;
     let (master, unlocked) = vault::recover(&store, identity).await?;
     let proof = proof::prove(&store, &unlocked).await.context("checking the records")?;
     note(&store, identity, Clock::system().now()).await.context("noting the proof")?;

@@ -1,11 +1,13 @@
 //! `keyward restore`: a backup becomes a working installation again, in a place where nothing is yet.
 
 use crate::{
+    advice::{Advise, advised},
     args::{Format, RestoreArgs},
     config::DataConfig,
     data::DataFolder,
     environment::Environment,
-    terminal, vault,
+    terminal,
+    vault::{self, CHECK_DATABASE},
 };
 use anyhow::{Context, bail};
 use keyward_control::{clock::Clock, proof};
@@ -70,7 +72,10 @@ fn refuse_existing(data: &DataConfig) -> anyhow::Result<()> {
     let database = data.database.is_none().then(|| database_file(data));
     for path in [master, database].into_iter().flatten() {
         if path.exists() {
-            bail!("{} exists already: restore never overwrites; name another folder with --data-dir", path.display());
+            return Err(advised(
+                format!("{} exists already, and restore never overwrites", path.display()),
+                "name another folder with --data-dir FOLDER",
+            ));
         }
     }
     Ok(())
@@ -97,7 +102,7 @@ async fn fill(
         Some(url) => Location::Postgres(url.clone()),
         None => Location::File(database_file(data)),
     };
-    let store = Store::open(&location).await.context("making the database")?;
+    let store = Store::open(&location).await.context("making the database").hint(CHECK_DATABASE)?;
     store.restore_from(open(file, identity)?).await.context("restoring the backup")?;
     let problems = store.integrity_check().await.context("checking the database")?;
     if !problems.is_empty() {
@@ -107,12 +112,17 @@ async fn fill(
     let proof = proof::prove(&store, &unlocked).await.context("checking the records")?;
     match source.load()? {
         Some(present) if present.id() == master.id() => {}
-        Some(present) => bail!(
-            "{} holds another master key ({}) than the backup ({}): name another place with --master-key",
-            source.describe(),
-            present.id(),
-            master.id()
-        ),
+        Some(present) => {
+            return Err(advised(
+                format!(
+                    "{} holds another master key ({}) than the backup ({})",
+                    source.describe(),
+                    present.id(),
+                    master.id()
+                ),
+                "name another place with --master-key",
+            ));
+        }
         None => source.store(&master).context("writing the master key")?,
     }
     let write = store.write(Actor::Operator, None, Clock::system().now()).await?;

@@ -2,6 +2,7 @@
 
 use crate::{
     admin,
+    advice::{Advise, advised},
     args::ServeArgs,
     config::Config,
     data::DataFolder,
@@ -9,12 +10,13 @@ use crate::{
     environment::Environment,
     logs,
     outbound::{self, Network},
-    ready::{self, Ready},
+    ready::{self, Demo, Ready},
     redact::{Lines, Redactor},
     stop::Signals,
     terminal,
     tls::Certificates,
-    vault, wire,
+    vault::{self, CHECK_DATABASE},
+    wire,
     wire::Outlet,
 };
 use anyhow::Context;
@@ -109,7 +111,9 @@ struct Bound {
 impl Bound {
     fn bind(config: &Config) -> anyhow::Result<Self> {
         let bind = |address: SocketAddr, option: &str| {
-            TcpListener::bind(address).with_context(|| format!("{option}: cannot listen on {address}"))
+            TcpListener::bind(address).with_context(|| format!("{option}: cannot listen on {address}")).hint(format!(
+                "stop what listens there, or choose another address: {option} ADDRESS (port 0 is any free one)"
+            ))
         };
         let gateway = bind(config.gateway_listen, "--gateway-listen")?;
         let admin = bind(config.admin_listen, "--admin-listen")?;
@@ -150,17 +154,15 @@ impl Tokens {
 fn bootstrap(text: &Zeroizing<String>) -> anyhow::Result<Bootstrap> {
     if text.starts_with(api_token::PREFIX) {
         let hash = api_token::parse(text).map_err(|_| {
-            anyhow::anyhow!(
-                "KEYWARD_BOOTSTRAP_TOKEN begins with kwt_ but is damaged: copy it again, or choose another text"
-            )
+            advised("KEYWARD_BOOTSTRAP_TOKEN begins with kwt_ but is damaged", "copy it again, or choose another text")
         })?;
         return Ok(Bootstrap { hash, has_our_shape: true });
     }
     if text.len() < SHORTEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        anyhow::bail!(
-            "KEYWARD_BOOTSTRAP_TOKEN must have at least {SHORTEST_TOKEN} characters without spaces: make one with \
-             `openssl rand -hex 32`"
-        );
+        return Err(advised(
+            format!("KEYWARD_BOOTSTRAP_TOKEN must have at least {SHORTEST_TOKEN} characters without spaces"),
+            "make one with `openssl rand -hex 32`",
+        ));
     }
     Ok(Bootstrap { hash: TokenHash(digest::sha256(text.as_bytes())), has_our_shape: false })
 }
@@ -201,13 +203,14 @@ struct Running {
 async fn run(config: &Config, environment: &Environment, folder: &DataFolder, lines: &Lines) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("taking over the signals")?;
     let folders = [config.config_dir.clone()];
-    let catalogue = Arc::new(if config.demo { Catalogue::embedded()? } else { Catalogue::load(&folders)? });
+    let loaded = if config.demo { Catalogue::embedded() } else { Catalogue::load(&folders) };
+    let catalogue = Arc::new(loaded.hint("mend the file: `keyward provider check FILE` tells what is wrong with one")?);
     lines.know(Redactor::new(catalogue.providers().iter().map(AsRef::as_ref)).context("the catalogue's key shapes")?);
     let bound = Bound::bind(config)?;
     let tokens = Tokens::make(environment)?;
     let (gateway_url, admin_url) = (bound.gateway_url.clone(), bound.admin_url.clone());
     let clock = Clock::system();
-    let store = Store::open(&location(config)).await.context("opening the database")?;
+    let store = Store::open(&location(config)).await.context("opening the database").hint(CHECK_DATABASE)?;
     let source = vault::source(&config.data, environment)?;
     let vault = vault::open(&store, source.as_ref(), clock.now()).await.context("opening the vault")?;
     let running = start(config, bound, &tokens, Opened { store, vault, catalogue, clock }).await?;
@@ -217,14 +220,11 @@ async fn run(config: &Config, environment: &Environment, folder: &DataFolder, li
         true => Some(demo::fill(&running.control.router(), &tokens.local.text).await?),
         false => None,
     };
+    let demo = demo_key.as_deref().map(|key| Demo { key, folder: &config.data.folder, program: &environment.program });
     let link =
         running.control.needs_setup().then(|| Zeroizing::new(format!("{admin_url}/setup#{}", *tokens.setup.text)));
-    let ready = Ready {
-        gateway: &gateway_url,
-        admin: &admin_url,
-        setup_url: link.as_deref().map(String::as_str),
-        demo_key: demo_key.as_deref().map(String::as_str),
-    };
+    let ready =
+        Ready { gateway: &gateway_url, admin: &admin_url, setup_url: link.as_deref().map(String::as_str), demo };
     ready::say(&ready, config.data.format);
     signals.next().await;
     tracing::info!("stopping: no new calls; those in flight may end within {:?}", config.drain);

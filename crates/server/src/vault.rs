@@ -1,7 +1,7 @@
 //! Opens the vault at the start: finds the master key where the settings say, makes it on the first start, unlocks the
 //! keyring. Also what recovery and restore need of it.
 
-use crate::{config::DataConfig, environment::Environment, master::Source, terminal};
+use crate::{advice::Advise, config::DataConfig, environment::Environment, master::Source, terminal};
 use anyhow::{Context, bail};
 use keyward_control::{audit_seal, keyring};
 use keyward_domain::{Millis, audit::Actor};
@@ -16,6 +16,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use zeroize::Zeroizing;
+
+/// What to do when the database cannot be opened.
+pub(crate) const CHECK_DATABASE: &str =
+    "see that there is room and nobody else uses the file; with --database, that PostgreSQL runs and lets you in";
 
 /// The longest passphrase that is read from a descriptor, in bytes.
 const LONGEST: u64 = 4096;
@@ -41,7 +45,8 @@ pub(crate) fn source(data: &DataConfig, environment: &Environment) -> anyhow::Re
             let folder = environment
                 .credentials_directory
                 .as_ref()
-                .context("systemd gave this process no credentials: add LoadCredentialEncrypted= to the unit")?;
+                .context("systemd gave this process no credentials")
+                .hint("add LoadCredentialEncrypted= to the unit")?;
             Box::new(SystemdCredential::new(folder.join(name)))
         }
         Source::Variable(name) => {

@@ -15,7 +15,7 @@ use std::{
 };
 
 #[test]
-fn the_command_that_the_demo_prints_works_when_pasted() {
+fn the_commands_that_the_demo_prints_work_when_pasted() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut child = Command::new(BINARY)
         .args(["serve", "--demo", "--gateway-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
@@ -26,19 +26,23 @@ fn the_command_that_the_demo_prints_works_when_pasted() {
         .spawn()
         .expect("the binary starts");
     let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-    // Up to the line that ends the message; the command stands between blank lines.
+    // Up to the line that ends the message; commands to paste stand between blank lines.
     let said: Vec<String> = lines.take_while(|line| !line.contains("Ctrl-C")).collect();
-    let from =
-        said.iter().position(|line| line.trim_start().starts_with("curl ")).unwrap_or_else(|| panic!("{said:?}"));
-    let command: Vec<&str> =
-        said[from..].iter().map(String::as_str).take_while(|line| !line.trim().is_empty()).collect();
-    let mut bash = Command::new("bash");
-    bash.args(["-c", &command.join("\n")]);
-    let pasted = Run::of(bash, b"");
+    let pasted = ["curl ", "export "].map(|beginning| {
+        let from =
+            said.iter().position(|line| line.trim_start().starts_with(beginning)).unwrap_or_else(|| panic!("{said:?}"));
+        let commands: Vec<&str> =
+            said[from..].iter().map(String::as_str).take_while(|line| !line.trim().is_empty()).collect();
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &format!("set -e\n{}", commands.join("\n"))]).env("HOME", folder.path());
+        Run::of(bash, b"")
+    });
     child.kill().expect("the server runs");
     child.wait().expect("the server ends");
-    let answer = pasted.ok().json();
+    let [called, shown] = pasted.map(Run::ok);
+    let answer = called.json();
     assert!(answer["choices"][0]["message"]["content"].is_string(), "{answer}");
+    assert!(shown.stdout.contains("demo-key"), "the command line finds the demo: {}", shown.all());
 }
 
 #[test]
@@ -103,6 +107,8 @@ fn a_port_that_is_taken_is_said_plainly() {
     let run =
         server.run(&["serve", "--data-dir", &data, "--gateway-listen", &address, "--admin-listen", "127.0.0.1:0"]);
     assert_eq!(run.status, 2, "{}", run.all());
-    assert!(run.stderr.contains(&address), "{}", run.stderr);
+    let mut lines = run.stderr.lines();
+    assert!(lines.next().is_some_and(|line| line.starts_with("error: ") && line.contains(&address)), "{}", run.stderr);
+    assert!(lines.next().is_some_and(|line| line.starts_with("hint: ")), "the server says what to do: {}", run.stderr);
     drop(Connection::open(taken.local_addr().expect("an address")));
 }

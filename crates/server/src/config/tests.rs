@@ -1,4 +1,5 @@
 use super::*;
+use crate::advice;
 
 fn environment() -> Environment {
     Environment { home: Some("/home/somebody".into()), ..Environment::default() }
@@ -49,8 +50,17 @@ fn what_cannot_be_is_refused_by_name() {
     ];
     for (file, change, named) in cases {
         let error = with_file(file, change).expect_err(named);
-        assert!(format!("{error:#}").contains(named), "{named}: {error:#}");
+        let said = format!("{error:#} {}", advice::hints(&error).join(" "));
+        assert!(said.contains(named), "{named}: {said}");
+        assert!(!said.contains('\n'), "{said}");
     }
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_with_its_line_and_a_way_on() {
+    let error = with_file("threads = 2\ncolour = 1\n", |_| {}).expect_err("no such setting");
+    assert!(format!("{error:#}").contains("keyward.toml does not fit: line 2: unknown field `colour`"), "{error:#}");
+    assert!(advice::hints(&error).concat().contains("--print-config"), "{error:#}");
 }
 
 #[test]
