@@ -1,7 +1,15 @@
 //! The documents are run: every `sh` block of the README and of `docs/`, in order, against a real server with an
-//! emulated provider behind it. Every other mention of a command must at least name one that exists.
+//! emulated provider behind it. Every other mention of a command must at least name one that exists. The pages of the
+//! reference are compared with what the program itself says.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod commands;
+mod configuration;
+mod metrics;
+mod page;
+mod policy;
+mod stage;
 
 use keyward_testkit::{Emulator, Keyward, Service, State, sdk};
 use std::{
@@ -30,11 +38,13 @@ fn script(document: &str) -> String {
 }
 
 /// The document's addresses become those of this run; a credential for OpenAI reaches the emulator instead.
-fn adapt(script: &str, gateway: &str, openai: &str, local: &str) -> String {
+fn adapt(script: &str, server: &Keyward, openai: &str) -> String {
+    let (gateway, admin) = (server.gateway().to_string(), server.admin().to_string());
     script
         .lines()
         .map(|line| {
-            let line = line.replace("http://127.0.0.1:8700", gateway).replace("http://127.0.0.1:9100/v1", local);
+            let line = line.replace("127.0.0.1:8700", &gateway).replace("127.0.0.1:8701", &admin);
+            let line = line.replace("http://127.0.0.1:9100/v1", openai);
             if line.contains("credential add") && line.contains("--provider openai ") {
                 return line.replace(
                     "--provider openai ",
@@ -56,8 +66,7 @@ fn run(document: &str) {
     for name in ["openai-key.txt", "local-key.txt"] {
         fs::write(folder.path().join(name), emulator.key(State::Live)).expect("a key file");
     }
-    let gateway = format!("http://{}", server.gateway());
-    let script = adapt(&script, &gateway, &emulator.base_url(), &emulator.base_url());
+    let script = adapt(&script, &server, &emulator.base_url());
     let bin = Path::new(BINARY).parent().expect("a folder").display().to_string();
     let path = format!("{bin}:{}", search_path());
     let output = Command::new("bash")
@@ -89,6 +98,11 @@ fn connecting_does_what_it_says() {
 }
 
 #[test]
+fn adding_a_provider_does_what_it_says() {
+    run("docs/how-to/add-a-provider.md");
+}
+
+#[test]
 fn limiting_a_key_does_what_it_says() {
     run("docs/how-to/limit-a-key.md");
 }
@@ -101,6 +115,33 @@ fn backing_up_and_recovering_does_what_it_says() {
 #[test]
 fn operations_do_what_they_say() {
     run("docs/operations.md");
+}
+
+#[test]
+fn the_page_of_policies_does_what_it_says() {
+    run("docs/reference/policy.md");
+}
+
+#[test]
+fn every_document_with_something_to_run_is_run() {
+    let run = [
+        "README.md",
+        "docs/how-to/add-a-provider.md",
+        "docs/how-to/back-up-and-recover.md",
+        "docs/how-to/connect.md",
+        "docs/how-to/limit-a-key.md",
+        "docs/operations.md",
+        "docs/reference/policy.md",
+    ];
+    let mut files = vec![sdk::root().join("README.md")];
+    documents(&sdk::root().join("docs"), &mut files);
+    let mut with: Vec<String> = files
+        .iter()
+        .filter(|file| !script(&fs::read_to_string(file).expect("a document")).is_empty())
+        .map(|file| file.strip_prefix(sdk::root()).expect("below the root").display().to_string())
+        .collect();
+    with.sort();
+    assert_eq!(with, run, "give each document with an sh block a test of its own above, and name it here");
 }
 
 fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
