@@ -166,8 +166,8 @@ impl Builder {
     fn counters(&mut self, shape: &UsageShape, beside: Option<&UsageShape>) {
         for (root_rank, root) in (0_u16..).zip(&shape.roots) {
             // What lies within a report is found when the report is.
-            let within = |report: &Box<str>| report.is_empty() || root.starts_with(&**report);
-            if !root.is_empty() && !beside.is_some_and(|shape| shape.roots.iter().any(within)) {
+            let mut reports = beside.iter().flat_map(|shape| &shape.roots);
+            if !root.is_empty() && !reports.any(|report| root.starts_with(&**report)) {
                 self.needles.push(format!("\"{}\"", last_name(root)));
             }
             for (counter, alternatives) in &shape.counters {
