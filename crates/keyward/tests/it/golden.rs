@@ -21,6 +21,9 @@ struct Case {
     costs: &'static [i64],
 }
 
+/// A model of Replicate's that has a price.
+const HAIKU: &str = "/v1/models/anthropic/claude-4.5-haiku/predictions";
+
 fn b() -> Buckets {
     Buckets::default()
 }
@@ -72,6 +75,7 @@ fn cases() -> Vec<Case> {
     }
     cases.extend(anthropic_cases());
     cases.extend(openai_cases());
+    cases.extend(openai_tool_cases());
     cases.extend(other_cases());
     cases
 }
@@ -97,11 +101,16 @@ fn anthropic_cases() -> Vec<Case> {
     let script = Script { units: Units { searches: 2, ..Units::default() }, ..Script::using(buckets) };
     // 103×2 + 2003×0.2 + 401×2.5 + 307×4 + 610×10, and two searches at 0.01
     let costs: &[i64] = &[28_937_100];
-    [false, true]
+    // A tenth more for the tokens, and nothing more for the searches.
+    let regional = Script { region: Some("us".to_owned()), ..script.clone() };
+    let regional_costs: &[i64] = &[29_830_810];
+    [("anthropic", script, costs), ("anthropic-us", regional, regional_costs)]
         .into_iter()
-        .map(|stream| {
-            let name = if stream { "anthropic-stream" } else { "anthropic-unary" };
-            case(name, Service::Anthropic, main_call(Service::Anthropic, stream), script.clone(), costs)
+        .flat_map(|(name, script, costs)| {
+            [("unary", false), ("stream", true)].map(|(form, stream)| {
+                let sample = main_call(Service::Anthropic, stream);
+                case(&format!("{name}-{form}"), Service::Anthropic, sample, script.clone(), costs)
+            })
         })
         .collect()
 }
@@ -141,6 +150,50 @@ fn openai_cases() -> Vec<Case> {
     ]
 }
 
+fn openai_tool_cases() -> Vec<Case> {
+    let service = Service::OpenAi;
+    let whole = Buckets { input: 101, cache_read: 1_009, output: 211, reasoning: 307, ..b() };
+    let plain = Buckets { input: 101, output: 13, ..b() };
+    let rows: [(&str, &str, Buckets, Units, Buckets, &'static [i64]); 4] = [
+        // 8 274 750 of tokens, two searches at 0.01 and three in files at 0.0025
+        ("tools", "gpt-5.4", whole, Units { searches: 2, file_searches: 3, ..Units::default() }, b(), &[35_774_750]),
+        // 101×2.5 + 13×10, and a search at 0.025: the older tool with a model that does not reason
+        ("preview", "gpt-4o", plain, Units { preview_searches: 1, ..Units::default() }, b(), &[25_382_500]),
+        // 101×2.5 + 13×15, and a search at 0.01: the older tool with a model that reasons
+        ("preview-reasoning", "gpt-5.4", plain, Units { preview_searches: 1, ..Units::default() }, b(), &[10_447_500]),
+        // 101×2.5 + 13×15, and the picture at its own model's price: 17×5 + 7×10 + 272×40
+        (
+            "picture",
+            "gpt-5.4",
+            plain,
+            Units { images: 1, ..Units::default() },
+            Buckets { input: 17, image_input: 7, image_output: 272, ..b() },
+            &[447_500 + 11_035_000],
+        ),
+    ];
+    let mut cases = Vec::new();
+    for (name, model, buckets, units, aside, costs) in rows {
+        let script = Script { units, aside, ..Script::using(buckets) };
+        for (form, stream) in [("unary", false), ("stream", true)] {
+            let sample = post(service, "/v1/responses", json!({"model": model, "input": "Hi", "stream": stream}));
+            cases.push(case(&format!("openai-{name}-{form}"), service, sample, script.clone(), costs));
+        }
+    }
+    let chat = main_call(service, false).with("model", json!("gpt-5-search-api"));
+    let speech = json!({"model": "tts-1", "input": "Grüße", "voice": "alloy"});
+    // 101×1.25 + 13×10, and the search that every call makes
+    cases.push(case("openai-search-chat", service, chat, Script::using(plain), &[10_256_250]));
+    // five characters at 15 for a million
+    cases.push(case(
+        "openai-speech",
+        service,
+        post(service, "/v1/audio/speech", speech),
+        Script::using(b()),
+        &[75_000],
+    ));
+    cases
+}
+
 fn other_cases() -> Vec<Case> {
     let gemini = Buckets { input: 107, cache_read: 1_013, output: 223, reasoning: 331, ..b() };
     let array = Sample {
@@ -155,7 +208,32 @@ fn other_cases() -> Vec<Case> {
     let rerank = json!({"model": "rerank-v3.5", "query": "q", "documents": ["a"]});
     let searched = Script { units: Units { searches: 3, ..Units::default() }, ..Script::using(b()) };
     let spoken = Script { units: Units { characters: 42, ..Units::default() }, ..Script::using(b()) };
+    let grounded = Script { units: Units { searches: 2, ..Units::default() }, ..Script::using(gemini) };
+    let older = Sample {
+        path: "/v1beta/models/gemini-2.5-flash:generateContent".to_owned(),
+        ..main_call(Service::Gemini, false)
+    };
+    let mut waited = post(Service::Replicate, HAIKU, json!({"input": {"prompt": "Hi"}}));
+    waited.headers.push(("prefer", "wait"));
     vec![
+        // two searches at 0.014 with newer models, one fee of 0.035 with older ones: 107×0.3 + 1013×0.03 + 554×2.5
+        case("gemini-grounded", Service::Gemini, main_call(Service::Gemini, false), grounded.clone(), &[33_298_450]),
+        case(
+            "gemini-grounded-stream",
+            Service::Gemini,
+            main_call(Service::Gemini, true),
+            grounded.clone(),
+            &[33_298_450],
+        ),
+        case("gemini-grounded-older", Service::Gemini, older, grounded, &[36_447_490]),
+        // 100×1 + 20×5
+        case(
+            "replicate-waited",
+            Service::Replicate,
+            waited,
+            Script::using(Buckets { input: 100, output: 20, ..b() }),
+            &[200_000],
+        ),
         case("gemini-array", Service::Gemini, array, Script::using(gemini), &[5_298_450]),
         // 113×0.8 + 229×3.2, from the headers and from the frames
         case("bedrock-invoke", Service::Bedrock, invoke("invoke"), Script::using(nova), &[823_200]),
@@ -221,7 +299,7 @@ fn buckets_and_cost_are_the_truth_for_every_provider() {
     let mut wrong = Vec::new();
     for case in &cases {
         let (buckets, cost) = recorded(&world, &case.name);
-        let truth = case.script.buckets;
+        let truth = case.script.buckets.plus(&case.script.aside);
         if buckets != truth {
             wrong.push(format!("{}: {buckets:?}\n    is not {truth:?}", case.name));
         }
@@ -251,6 +329,50 @@ fn transcriptions_bill_by_tokens_or_by_time() {
         let call = Request::new("POST", "/openai/v1/audio/transcriptions").bearer(&key).form(form);
         assert_answered(&world.send(&call));
         assert_eq!(recorded(&world, model), (buckets, cost), "{model}");
+    }
+}
+
+#[test]
+fn what_has_no_price_is_said_to_be_missing() {
+    let services = [Service::OpenAi, Service::Anthropic, Service::Replicate];
+    let world = World::with(&services);
+    let secrets = services.map(|service| (service, world.credential(service, service.id(), Script::default())));
+    let runs = |buckets| Script { units: Units { code_runs: 1, ..Units::default() }, ..Script::using(buckets) };
+    let plain = Buckets { input: 101, output: 13, ..b() };
+    let responses = |stream: bool| json!({"model": "gpt-5.4", "input": "Hi", "stream": stream});
+    let priority = Script { tier: Some("priority".to_owned()), ..Script::using(plain) };
+    let prompt = json!({"input": {"prompt": "Hi"}});
+    let rows = [
+        // 101×2.5 + 13×15, and code whose container is billed by its time
+        case(
+            "code",
+            Service::OpenAi,
+            post(Service::OpenAi, "/v1/responses", responses(false)),
+            runs(plain),
+            &[447_500],
+        ),
+        case(
+            "code-stream",
+            Service::OpenAi,
+            post(Service::OpenAi, "/v1/responses", responses(true)),
+            runs(plain),
+            &[447_500],
+        ),
+        // 101×2 + 13×10
+        case("hours", Service::Anthropic, main_call(Service::Anthropic, true), runs(plain), &[332_000]),
+        case("agreed", Service::Anthropic, main_call(Service::Anthropic, false), priority, &[332_000]),
+        // What a prediction will use is not known when it is made.
+        case("later", Service::Replicate, post(Service::Replicate, HAIKU, prompt), Script::using(b()), &[0]),
+    ];
+    for row in &rows {
+        let (_, secret) = secrets.iter().find(|(service, _)| *service == row.service).expect("a credential");
+        world.emulator(row.service).script(secret, row.script.clone());
+        let key = world.key(&row.name, json!({"providers": [row.service.id()]}));
+        assert_answered(&world.send(&world.sample(row.service, &row.sample, &key)));
+        let (buckets, cost) = recorded(&world, &row.name);
+        let totals = world.totals(&row.name);
+        assert_eq!((buckets, cost), (row.script.buckets, row.costs[0]), "{}", row.name);
+        assert_eq!((&totals["unpriced"], &totals["estimated"]), (&json!(1), &json!(0)), "{}", row.name);
     }
 }
 
