@@ -31,9 +31,9 @@ fmt: ## Format the code
 fuzz: ## Build the fuzz targets and run each for FUZZ_SECONDS (default 10)
 	@scripts/fuzz.sh
 
-bench: ## Measure the gateway against a bare proxy, on loopback
+bench: ## Measure the gateway against a bare proxy, on loopback; BENCH="c1 c64" or BENCH=--help
 	@scripts/setup.sh build
-	@scripts/bench.sh
+	@scripts/bench.sh $(BENCH)
 
 release: ## Build the optimised binary: target/release/keyward
 	@scripts/setup.sh build

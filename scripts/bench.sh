@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Builds the optimised binary and the bench, and runs it. Arguments: names of scenarios (idle c1 c64 c256 64k sse paced
-# open tls); all when none is given.
+# Builds the optimised binary and the bench, and runs it. Arguments: names of scenarios, all when none is given; or
+# --help, which lists them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --locked --release -p keyward
+product=${CARGO_TARGET_DIR:-target} bench=${CARGO_TARGET_DIR:-bench/target}
 cargo build --locked --release --manifest-path bench/Cargo.toml
-ulimit -n 16384 2>/dev/null || true
-exec bench/target/release/keyward-bench target/release/keyward "$@"
+case " $* " in *" --help "*) exec "$bench/release/keyward-bench" --help ;; esac
+cargo build --locked --release -p keyward
+# A build of its own, so that what only examples need does not get into the binary that is measured.
+case " ${*:-keys} " in *" keys "*) cargo build --locked --release -p keyward-control --example seed ;; esac
+exec "$bench/release/keyward-bench" "$product/release/keyward" "$@"

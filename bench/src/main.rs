@@ -1,31 +1,49 @@
 //! `make bench`: direct, bare proxy and Keyward in turn, in the same run, so that what is compared are ratios taken
-//! seconds apart on the same machine. Loopback only; every run is bounded in calls and in time.
-//!
-//! Arguments: the keyward binary, then names of scenarios (all when none is given). `BENCH_ROUNDS` (default 3) and
-//! `BENCH_SECONDS` (default 3) size the runs.
+//! seconds apart on the same machine. Loopback only; every run is bounded in time.
 
+mod call;
+mod figure;
+mod house;
+mod keyward;
 mod load;
+mod options;
 mod process;
 mod report;
+mod rounds;
 mod scenarios;
+mod single;
 
-use anyhow::{Context, Result};
-use std::path::PathBuf;
+use anyhow::Result;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde_json::json;
+use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let binary = PathBuf::from(arguments.next().context("usage: keyward-bench KEYWARD-BINARY [SCENARIO…]")?);
-    let wanted: Vec<String> = arguments.collect();
-    let number =
-        |name: &str, default: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let size = scenarios::Size { rounds: number("BENCH_ROUNDS", 3), seconds: number("BENCH_SECONDS", 3) };
-    // The load generator's own runtime: as many threads as the servers get.
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(scenarios::run(&binary, &wanted, size))
+fn main() -> Result<ExitCode> {
+    let Some(options) = options::Options::read(std::env::args().skip(1))? else {
+        println!("{}", options::help());
+        return Ok(ExitCode::SUCCESS);
+    };
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // A thousand streams need some thousand descriptors, here and in what is started from here.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most.min(65_536), most)?;
+    let house = house::House::build(&options)?;
+    let mut report = report::Report::new();
+    let mut failed = Vec::new();
+    for scenario in &options.scenarios {
+        if let Err(error) = (scenario.run)(&house, &mut report.section(scenario.name)) {
+            println!("{:<8} FAILED: {error:#}", scenario.name);
+            failed.push(scenario.name);
+        }
+    }
+    let run = json!({
+        "rounds": options.rounds, "seconds": options.seconds, "keys": options.keys, "failed": failed,
+        "processors": std::thread::available_parallelism().map_or(0, usize::from),
+        "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
+    });
+    report.finish(run, &options.output)?;
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

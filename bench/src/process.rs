@@ -1,40 +1,61 @@
 //! Child processes and what the kernel says of them: processor time and resident memory.
 
 use anyhow::{Context, Result, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    time::ClockId,
+    unistd::Pid,
+};
 use std::{
-    io::{BufRead, BufReader, Write},
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
     net::SocketAddr,
-    path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 /// A child that is stopped when it is dropped.
-pub struct Process(Child);
+pub struct Process {
+    child: Child,
+    pid: Pid,
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.0.id()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
-        }
-        let _ = self.0.wait();
+        let _ = kill(self.pid, Signal::SIGTERM);
+        let _ = self.child.wait();
     }
 }
 
+/// Processor time of a process since it began, in nanoseconds, with that of its threads that have ended.
+fn processor_time(pid: Pid) -> Result<f64> {
+    let spent = ClockId::pid_cpu_clock_id(pid)?.now()?;
+    Ok(spent.tv_sec() as f64 * 1e9 + spent.tv_nsec() as f64)
+}
+
+/// Processor time of the bench itself, in microseconds.
+pub fn own_cpu_us() -> Result<f64> {
+    Ok(processor_time(Pid::this())? / 1e3)
+}
+
 impl Process {
-    /// Starts a program and returns the first line it prints.
-    pub fn start(mut command: Command) -> Result<(Self, String)> {
+    /// Starts a program; returns the first line it prints, and how long it took to say it.
+    pub fn start(mut command: Command) -> Result<(Self, String, Duration)> {
         let name = command.get_program().to_string_lossy().into_owned();
+        let begun = Instant::now();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| name.clone())?;
         let stdout = child.stdout.take().context("no standard output")?;
-        let process = Self(child);
+        let pid = Pid::from_raw(i32::try_from(child.id())?);
+        let process = Self { child, pid };
         let mut lines = BufReader::new(stdout);
         let mut line = String::new();
         lines.read_line(&mut line)?;
+        let took = begun.elapsed();
         if line.trim().is_empty() {
             bail!("{name} ended before it was ready");
         }
         std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
-        Ok((process, line.trim().to_owned()))
+        Ok((process, line.trim().to_owned(), took))
     }
 
     /// Starts a program of this package that prints its address.
@@ -42,117 +63,82 @@ impl Process {
         let path = std::env::current_exe()?.with_file_name(name);
         let mut command = Command::new(path);
         command.args(arguments);
-        let (process, line) = Self::start(command)?;
+        let (process, line, _) = Self::start(command)?;
         Ok((process, line.parse()?))
     }
 
-    /// Processor time used so far, in seconds.
-    pub fn cpu(&self) -> Result<f64> {
-        // schedstat counts nanoseconds; stat only counts ticks of 10 ms.
-        let mut nanos = 0_u64;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
-            let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            nanos += text.split_ascii_whitespace().next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+    /// Processor time used so far, in microseconds.
+    pub fn cpu_us(&self) -> Result<f64> {
+        Ok(processor_time(self.pid)? / 1e3)
+    }
+
+    /// Waits until the process has done what is left to do: at least as long as told, then until it uses less than a
+    /// fiftieth of a processor, at most 20 seconds more.
+    pub fn settle(&self, at_least: Duration) -> Result<()> {
+        const LOOK: Duration = Duration::from_millis(250);
+        std::thread::sleep(at_least);
+        for _ in 0..80 {
+            let before = self.cpu_us()?;
+            std::thread::sleep(LOOK);
+            if self.cpu_us()? - before < LOOK.as_micros() as f64 / 50.0 {
+                break;
+            }
         }
-        Ok(nanos as f64 / 1e9)
+        Ok(())
     }
 
     /// A memory figure of `/proc/PID/status`, in MiB: `VmRSS` now, `VmHWM` at its highest.
     pub fn memory(&self, field: &str) -> Result<f64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = text.lines().find(|line| line.starts_with(field)).context("no such field")?;
-        let kib: f64 = line.split_ascii_whitespace().nth(1).context("no figure")?.parse()?;
-        Ok(kib / 1024.0)
+        mib(line).context("no figure")
     }
 
-    /// Forgets the highest memory so far.
-    pub fn forget_peak(&self) {
-        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.0.id()), "5");
-    }
-}
-
-/// A running Keyward in a folder of its own, set up by its own command line.
-pub struct Keyward {
-    /// The process.
-    pub process: Process,
-    /// The gateway's address.
-    pub gateway: SocketAddr,
-    binary: std::path::PathBuf,
-    data: std::path::PathBuf,
-}
-
-impl Keyward {
-    /// Starts the server on free ports.
-    pub fn start(binary: &Path, data: &Path, extra: &[&str]) -> Result<Self> {
-        let mut command = Command::new(binary);
-        command
-            .args(["serve", "--format", "json", "--gateway-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .arg("--data-dir")
-            .arg(data)
-            .args(extra)
-            .stderr(std::fs::File::create(data.with_extension("log"))?);
-        let (process, line) = Process::start(command)?;
-        let ready: serde_json::Value = serde_json::from_str(&line).with_context(|| format!("ready line: {line}"))?;
-        let gateway = ready["gateway"].as_str().context("no gateway address")?;
-        let gateway = gateway.trim_start_matches("https://").trim_start_matches("http://").parse()?;
-        Ok(Self { process, gateway, binary: binary.to_owned(), data: data.to_owned() })
-    }
-
-    /// Runs a command of the client against this server and reads its JSON answer.
-    pub fn cli(&self, arguments: &[&str], stdin: &str) -> Result<serde_json::Value> {
-        let mut child = Command::new(&self.binary)
-            .args(arguments)
-            .args(["--format", "json"])
-            .env("KEYWARD_DATA_DIR", &self.data)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        child.stdin.take().context("no standard input")?.write_all(stdin.as_bytes())?;
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            bail!("keyward {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stdout));
+    /// What the resident memory consists of, in MiB: the kernel's sums, then every kind of mapping. Empty where the
+    /// kernel does not tell: Keyward hides its memory from everyone but root.
+    pub fn memory_parts(&self) -> BTreeMap<String, f64> {
+        let mut parts = BTreeMap::new();
+        let sums = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).unwrap_or_default();
+        let sum = |name: &str| sums.lines().find(|line| line.starts_with(name)).and_then(mib);
+        if let (Some(rss), Some(pss), Some(anonymous)) = (sum("Rss:"), sum("Pss:"), sum("Anonymous:")) {
+            let shared = sum("Shared_Clean:").unwrap_or(0.0) + sum("Shared_Dirty:").unwrap_or(0.0);
+            parts.insert("proportional share (PSS)".to_owned(), pss);
+            parts.insert("anonymous: heap, stacks, written data".to_owned(), anonymous);
+            parts.insert("of files".to_owned(), rss - anonymous);
+            parts.insert("of files, shared with other processes".to_owned(), shared);
         }
-        Ok(serde_json::from_slice(&output.stdout)?)
+        let maps = std::fs::read_to_string(format!("/proc/{}/smaps", self.pid)).unwrap_or_default();
+        let mut kind = String::new();
+        for line in maps.lines() {
+            let mut words = line.split_ascii_whitespace();
+            let first = words.next().unwrap_or_default();
+            if !first.ends_with(':') {
+                // address, permissions, offset, device, inode, path
+                kind = mapping(words.nth(4).unwrap_or_default());
+            } else if first == "Rss:" {
+                *parts.entry(kind.clone()).or_default() += mib(line).unwrap_or(0.0);
+            }
+        }
+        parts.retain(|_, size| *size > 0.0);
+        parts
     }
+}
 
-    /// Makes a project, a recovery recipient, a credential for the upstream and a key; returns the key.
-    pub fn set_up(&self, upstream: SocketAddr) -> Result<String> {
-        let identity = self.data.join("recovery.txt");
-        let identity = identity.to_str().context("odd path")?;
-        self.cli(&["vault", "recovery", "create", "--output", identity], "")?;
-        self.cli(&["project", "create", "bench"], "")?;
-        let base = format!("http://{upstream}/v1");
-        let add = ["credential", "add", "--project", "bench", "--provider", "openai", "--name", "main"];
-        self.cli(&[&add[..], &["--base-url", &base, "--allow-private-address"]].concat(), "sk-upstream-for-the-bench")?;
-        let key = self.cli(
-            &[
-                "key",
-                "create",
-                "--project",
-                "bench",
-                "--env",
-                "production",
-                "--name",
-                "bench",
-                "--provider",
-                "openai",
-                "--model",
-                "gpt-*",
-                "--operation",
-                "chat",
-                "--cidr",
-                "127.0.0.0/8",
-                "--expires",
-                "1d",
-                "--rpm",
-                "100000000",
-                "--tpm",
-                "100000000000",
-                "--concurrency",
-                "100000",
-            ],
-            "",
-        )?;
-        Ok(key["key"].as_str().context("no key in the answer")?.to_owned())
-    }
+fn mib(line: &str) -> Option<f64> {
+    Some(line.split_ascii_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+}
+
+fn mapping(path: &str) -> String {
+    let kind = if path.is_empty() || path.starts_with('[') {
+        "memory without a file"
+    } else if path.contains("/journal") {
+        "the journal"
+    } else if path.contains("keyward.db") {
+        "the database"
+    } else if path.contains(".so") {
+        "libraries"
+    } else {
+        "the program"
+    };
+    format!("mapped: {kind}")
 }

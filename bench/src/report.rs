@@ -1,14 +1,24 @@
 //! The table that people read and the JSON file that machines read.
 
-use anyhow::Result;
+use crate::figure::Figure;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::{fmt::Write, path::Path};
+
+/// What a figure should be.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    None,
+    AtMost(f64),
+    AtLeast(f64),
+}
 
 /// One line: what was measured, the figure, the target, and whether it was met.
-pub struct Line {
+struct Line {
     scenario: &'static str,
-    what: &'static str,
-    value: f64,
-    target: Option<(bool, f64)>,
+    what: String,
+    figure: Figure,
+    target: Target,
     unit: &'static str,
 }
 
@@ -16,76 +26,106 @@ pub struct Line {
 #[derive(Default)]
 pub struct Report(Vec<Line>);
 
+/// The part of a report that one scenario fills.
+pub struct Section<'a> {
+    report: &'a mut Report,
+    scenario: &'static str,
+}
+
 impl Report {
-    fn add(
-        &mut self,
-        scenario: &'static str,
-        what: &'static str,
-        value: f64,
-        target: Option<(bool, f64)>,
-        unit: &'static str,
-    ) {
-        let line = Line { scenario, what, value, target, unit };
-        println!("{}", line.text());
-        self.0.push(line);
+    /// Prints the head of the table.
+    pub fn new() -> Self {
+        println!("{:<8} {:<50} {:>10} {:<5} {:<23}target", "scenario", "what", "figure", "", "smallest … largest");
+        Self::default()
     }
 
-    /// A figure that should not be above the target.
-    pub fn at_most(&mut self, scenario: &'static str, what: &'static str, value: f64, target: f64, unit: &'static str) {
-        self.add(scenario, what, value, Some((true, target)), unit);
-    }
-
-    /// A figure that should not be below the target.
-    pub fn at_least(
-        &mut self,
-        scenario: &'static str,
-        what: &'static str,
-        value: f64,
-        target: f64,
-        unit: &'static str,
-    ) {
-        self.add(scenario, what, value, Some((false, target)), unit);
-    }
-
-    /// A figure without a target.
-    pub fn note(&mut self, scenario: &'static str, what: &'static str, value: f64, unit: &'static str) {
-        self.add(scenario, what, value, None, unit);
+    /// The lines of a scenario.
+    pub fn section(&mut self, scenario: &'static str) -> Section<'_> {
+        Section { report: self, scenario }
     }
 
     /// Writes the JSON file and prints how many targets were missed.
-    pub fn finish(&self, file: &str) -> Result<()> {
-        let rows: Vec<Value> = self.0.iter().map(Line::json).collect();
-        std::fs::write(file, serde_json::to_string_pretty(&rows)?)?;
-        let missed = self.0.iter().filter(|line| line.met() == Some(false)).count();
-        println!(
-            "\n{} figures with a target, {missed} missed; all in {file}",
-            self.0.iter().filter(|l| l.target.is_some()).count()
-        );
+    pub fn finish(&self, run: Value, file: &Path) -> Result<()> {
+        let figures: Vec<Value> = self.0.iter().map(Line::json).collect();
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let text = serde_json::to_string_pretty(&json!({"run": run, "figures": figures}))?;
+        std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
+        let judged: Vec<bool> = self.0.iter().filter_map(Line::met).collect();
+        let missed: Vec<&Line> = self.0.iter().filter(|line| line.met() == Some(false)).collect();
+        println!("\n{} figures with a target, {} missed; all in {}", judged.len(), missed.len(), file.display());
+        for line in missed {
+            println!("missed: {}", line.text());
+        }
         Ok(())
+    }
+}
+
+impl Section<'_> {
+    fn add(&mut self, what: impl Into<String>, figure: impl Into<Figure>, unit: &'static str, target: Target) {
+        let line = Line { scenario: self.scenario, what: what.into(), figure: figure.into(), target, unit };
+        println!("{}", line.text());
+        self.report.0.push(line);
+    }
+
+    /// A figure that should not be above the target.
+    pub fn at_most(&mut self, what: &str, figure: impl Into<Figure>, target: f64, unit: &'static str) {
+        self.add(what, figure, unit, Target::AtMost(target));
+    }
+
+    /// A figure that should not be below the target.
+    pub fn at_least(&mut self, what: &str, figure: impl Into<Figure>, target: f64, unit: &'static str) {
+        self.add(what, figure, unit, Target::AtLeast(target));
+    }
+
+    /// A figure without a target.
+    pub fn note(&mut self, what: &str, figure: impl Into<Figure>, unit: &'static str) {
+        self.add(what, figure, unit, Target::None);
     }
 }
 
 impl Line {
     fn met(&self) -> Option<bool> {
-        self.target.map(|(at_most, target)| if at_most { self.value <= target } else { self.value >= target })
-    }
-
-    fn text(&self) -> String {
-        let figure = format!("{:>10.3} {:<5}", self.value, self.unit);
-        match (self.target, self.met()) {
-            (Some((at_most, target)), Some(met)) => {
-                let sign = if at_most { "≤" } else { "≥" };
-                let mark = if met { "ok" } else { "MISSED" };
-                format!("{:<10} {:<44} {figure} {sign} {target:<8} {mark}", self.scenario, self.what)
-            }
-            _ => format!("{:<10} {:<44} {figure}", self.scenario, self.what),
+        match self.target {
+            Target::None => None,
+            Target::AtMost(target) => Some(self.figure.value <= target),
+            Target::AtLeast(target) => Some(self.figure.value >= target),
         }
     }
 
+    fn text(&self) -> String {
+        let Figure { value, low, high } = self.figure;
+        let mut text = format!("{:<8} {:<50} {:>10} {:<5}", self.scenario, self.what, short(value), self.unit);
+        let spread = if low < high { format!(" {} … {}", short(low), short(high)) } else { String::new() };
+        let (sign, target) = match self.target {
+            Target::None => return format!("{text}{spread}"),
+            Target::AtMost(target) => ("≤", target),
+            Target::AtLeast(target) => ("≥", target),
+        };
+        let mark = if self.met() == Some(true) { "met" } else { "MISSED" };
+        // Writing to a string does not fail.
+        let _ = write!(text, "{spread:<23} {sign} {target:<6} {mark}");
+        text
+    }
+
     fn json(&self) -> Value {
+        let (kind, target) = match self.target {
+            Target::None => (None, None),
+            Target::AtMost(target) => (Some("at most"), Some(target)),
+            Target::AtLeast(target) => (Some("at least"), Some(target)),
+        };
         json!({
-            "scenario": self.scenario, "what": self.what, "value": self.value, "unit": self.unit,
-            "target": self.target.map(|(_, target)| target), "met": self.met(),
+            "scenario": self.scenario, "what": self.what, "unit": self.unit, "value": self.figure.value,
+            "low": self.figure.low, "high": self.figure.high, "kind": kind, "target": target, "met": self.met(),
         })
+    }
+}
+
+fn short(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1_000.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
     }
 }

@@ -82,6 +82,8 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    // As the load generator does: segments as on an Ethernet, not as large as a whole receive window.
+    socket2::SockRef::from(&listener).set_tcp_mss(1_448)?;
     println!("{}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;

@@ -1,0 +1,98 @@
+//! What is measured, how long, and where the figures go.
+
+use crate::scenarios::{ALL, Scenario};
+use anyhow::{Context, Result, bail};
+use std::{path::PathBuf, time::Duration};
+
+/// The settings of a run.
+pub struct Options {
+    /// The keyward binary.
+    pub binary: PathBuf,
+    /// What is run, in order.
+    pub scenarios: Vec<&'static Scenario>,
+    /// Rounds per scenario.
+    pub rounds: usize,
+    /// Seconds of one target's turn in a round.
+    pub seconds: u64,
+    /// Virtual keys of the scenario `keys`.
+    pub keys: usize,
+    /// Where the figures go.
+    pub output: PathBuf,
+}
+
+/// What `--help` says.
+pub fn help() -> String {
+    let mut text = String::from(
+        "Measures Keyward against a bare proxy and a direct connection, on loopback, in one run.\n\n\
+         Usage: keyward-bench KEYWARD-BINARY [SCENARIO…]     (or: make bench BENCH=\"c1 c64\")\n\n\
+         Scenarios, all when none is named:\n",
+    );
+    for scenario in ALL {
+        text.push_str(&format!("  {:<8} {}\n", scenario.name, scenario.about));
+    }
+    text.push_str(
+        "\nEnvironment:\n  \
+         BENCH_ROUNDS   rounds of (direct, proxy, Keyward) in each scenario [default: 3]\n  \
+         BENCH_SECONDS  seconds of one turn in a round [default: 3]\n  \
+         BENCH_KEYS     virtual keys in the scenario keys [default: 100000]\n  \
+         BENCH_OUTPUT   file for the figures [default: bench/target/bench.json]\n\n\
+         The exit status is 0 when everything was measured, whether or not the targets were met.",
+    );
+    text
+}
+
+impl Options {
+    /// Reads arguments and environment; nothing when help was asked for.
+    pub fn read(arguments: impl Iterator<Item = String>) -> Result<Option<Self>> {
+        let arguments: Vec<String> = arguments.collect();
+        if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+            return Ok(None);
+        }
+        let Some((binary, names)) = arguments.split_first() else { bail!("which binary? See --help") };
+        let find = |name: &String| {
+            ALL.iter()
+                .find(|scenario| scenario.name == name)
+                .with_context(|| format!("no scenario '{name}': see --help"))
+        };
+        let scenarios = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+        Ok(Some(Self {
+            binary: binary.into(),
+            scenarios: if scenarios.is_empty() { ALL.iter().collect() } else { scenarios },
+            rounds: usize::try_from(number("BENCH_ROUNDS", 3)?)?,
+            seconds: number("BENCH_SECONDS", 3)?,
+            keys: usize::try_from(number("BENCH_KEYS", 100_000)?)?,
+            output: std::env::var_os("BENCH_OUTPUT").map_or_else(|| "bench/target/bench.json".into(), PathBuf::from),
+        }))
+    }
+
+    /// One target's turn in a round.
+    pub fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+fn number(name: &str, default: u64) -> Result<u64> {
+    let Ok(text) = std::env::var(name) else { return Ok(default) };
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.with_context(|| format!("{name}={text} is not a whole number above 0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Result<Option<Options>> {
+        Options::read(words.iter().map(ToString::to_string))
+    }
+
+    #[test]
+    fn names_of_scenarios() {
+        assert!(read(&["keyward", "c64", "--help"]).unwrap().is_none());
+        assert_eq!(read(&["keyward"]).unwrap().unwrap().scenarios.len(), ALL.len());
+        let some = read(&["keyward", "c64", "idle"]).unwrap().unwrap();
+        assert_eq!(some.scenarios.iter().map(|scenario| scenario.name).collect::<Vec<_>>(), ["c64", "idle"]);
+        assert!(read(&["keyward", "c65"]).is_err());
+        assert!(read(&[]).is_err());
+        assert!(ALL.iter().all(|scenario| help().contains(scenario.name)));
+    }
+}

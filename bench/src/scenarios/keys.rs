@@ -1,0 +1,65 @@
+//! A large installation: how long Keyward takes to start, and whether calls notice.
+
+use crate::{
+    call,
+    figure::Figure,
+    house::House,
+    keyward::{Keyward, PROJECT},
+    report::Section,
+    rounds::{self, Turn},
+    single,
+};
+use anyhow::{Context, Result, ensure};
+use std::{path::Path, process::Command, sync::Arc};
+
+const STARTS: usize = 3;
+/// "No change" as far as can be told: what two runs with the same number of keys differ by, in microseconds.
+const NOISE: f64 = 4.0;
+
+/// With very many keys and with one, in turn.
+pub fn many(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
+    let binary = &house.options.binary;
+    let data = house.data("keys-many")?;
+    let keys = seed(binary, &data, house.options.keys)?;
+    report.note("virtual keys", house.options.keys as f64, "");
+    let database = std::fs::metadata(data.join("keyward.db"))?.len();
+    report.note("database", database as f64 / f64::from(1 << 20), "MiB");
+    let mut starts = Vec::new();
+    for _ in 0..STARTS {
+        starts.push(Keyward::start(binary, &data, &[])?.start.as_secs_f64());
+    }
+    report.at_most("start, until it says that it is ready", Figure::median(starts), 2.0, "s");
+    let (few, many) = (house.keyward("keys-few", &[])?, Keyward::start(binary, &data, &[])?);
+    report.note("start with one key", few.start.as_secs_f64(), "s");
+    for keyward in [&few, &many] {
+        keyward.process.settle(std::time::Duration::from_secs(1))?;
+    }
+    report.note("resident memory", many.process.memory("VmRSS")?, "MiB");
+    report.note("resident memory with one key", few.process.memory("VmRSS")?, "MiB");
+    let body = call::body(false, 0);
+    let mut with_many = house.call(&many, &body);
+    with_many.tokens = keys;
+    let targets =
+        [House::target("one key", &few, house.call(&few, &body)), House::target("many keys", &many, with_many)];
+    let rounds = rounds::take(&targets, house.options.rounds * 3, house.options.time() / 3, single::run)?;
+    let figures: [(&str, fn(&Turn) -> f64); 2] =
+        [("median", |turn| turn.seen.p50_us), ("p99", |turn| turn.seen.p99_us)];
+    for (name, of) in figures {
+        report.note(&format!("{name} with one key"), rounds.of(0, of), "µs");
+        report.note(&format!("{name} with many keys, used in turn"), rounds.of(1, of), "µs");
+    }
+    report.at_most("median, many keys − one key", rounds.added(1, 0, |turn| turn.seen.p50_us), NOISE, "µs");
+    report.note("p99, many keys − one key", rounds.added(1, 0, |turn| turn.seen.p99_us), "µs");
+    Ok(())
+}
+
+/// Fills the folder; gives some of the keys.
+fn seed(binary: &Path, data: &Path, count: usize) -> Result<Arc<[String]>> {
+    let program = binary.with_file_name("examples").join("seed");
+    let output = Command::new(&program).arg(data).args([PROJECT, &count.to_string()]).output();
+    let output = output.with_context(|| {
+        format!("{}: make it with `cargo build --release -p keyward-control --example seed`", program.display())
+    })?;
+    ensure!(output.status.success(), "seeding failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
+}
