@@ -93,11 +93,13 @@ impl Keyward {
             .env("KEYWARD_DATA_DIR", &self.data)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()?;
         child.stdin.take().context("no standard input")?.write_all(stdin.as_bytes())?;
         let output = child.wait_with_output()?;
         if !output.status.success() {
-            bail!("keyward {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stdout));
+            let said = [output.stdout, output.stderr].concat();
+            bail!("keyward {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&said));
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }

@@ -21,6 +21,9 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How many processors may be busy with other things before that is worth a warning.
+const QUIET: f64 = 0.15;
+
 fn main() -> Result<ExitCode> {
     let Some(options) = options::Options::read(std::env::args().skip(1))? else {
         println!("{}", options::help());
@@ -31,6 +34,10 @@ fn main() -> Result<ExitCode> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most.min(65_536), most)?;
     let house = house::House::build(&options)?;
+    let others = process::machine_busy()?;
+    if others > QUIET {
+        println!("WARNING: others use {others:.1} processors of this machine; what follows is noise\n");
+    }
     let mut report = report::Report::new();
     let mut failed = Vec::new();
     for scenario in &options.scenarios {
@@ -42,6 +49,7 @@ fn main() -> Result<ExitCode> {
     let run = json!({
         "rounds": options.rounds, "seconds": options.seconds, "keys": options.keys, "failed": failed,
         "processors": std::thread::available_parallelism().map_or(0, usize::from),
+        "others": others,
         "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
     });
     report.finish(run, &options.output)?;

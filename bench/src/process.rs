@@ -38,6 +38,20 @@ pub fn own_cpu_us() -> Result<f64> {
     Ok(processor_time(Pid::this())? / 1e3)
 }
 
+/// How many processors the whole machine is using, over a second.
+pub fn machine_busy() -> Result<f64> {
+    // user, nice, system, idle, iowait, irq, softirq, steal; in ticks of a hundredth of a second
+    let busy = || -> Result<f64> {
+        let text = std::fs::read_to_string("/proc/stat")?;
+        let line = text.lines().next().context("/proc/stat is empty")?;
+        let ticks: Vec<f64> = line.split_ascii_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+        Ok(ticks.iter().take(8).sum::<f64>() - ticks.iter().skip(3).take(2).sum::<f64>())
+    };
+    let (before, begun) = (busy()?, Instant::now());
+    std::thread::sleep(Duration::from_secs(1));
+    Ok((busy()? - before) / 100.0 / begun.elapsed().as_secs_f64())
+}
+
 impl Process {
     /// Starts a program; returns the first line it prints, and how long it took to say it.
     pub fn start(mut command: Command) -> Result<(Self, String, Duration)> {

@@ -24,11 +24,14 @@ pub fn many(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
     report.note("virtual keys", house.options.keys as f64, "");
     let database = std::fs::metadata(data.join("keyward.db"))?.len();
     report.note("database", database as f64 / f64::from(1 << 20), "MiB");
-    let mut starts = Vec::new();
+    let (mut starts, mut spent) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        starts.push(Keyward::start(binary, &data, &[])?.start.as_secs_f64());
+        let keyward = Keyward::start(binary, &data, &[])?;
+        starts.push(keyward.start.as_secs_f64());
+        spent.push(keyward.process.cpu_us()? / 1e6);
     }
     report.at_most("start, until it says that it is ready", Figure::median(starts), 2.0, "s");
+    report.note("start, processor time", Figure::median(spent), "s");
     let (few, many) = (house.keyward("keys-few", &[])?, Keyward::start(binary, &data, &[])?);
     report.note("start with one key", few.start.as_secs_f64(), "s");
     for keyward in [&few, &many] {
