@@ -16,7 +16,8 @@ pub struct Script {
     pub buckets: Buckets,
     /// What else it truly used.
     pub units: Units,
-    /// The tokens that another model used within the same answer, for the pictures it made (`units.images`).
+    /// The tokens that another model used within the same answer, for the pictures it made (`units.images`) or for
+    /// each piece of a session's sound that it wrote down.
     pub aside: Buckets,
     /// Where the call was computed, in the words of a provider that says so.
     pub region: Option<String>,

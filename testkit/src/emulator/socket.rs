@@ -158,6 +158,18 @@ impl Talk {
         }
         match kind {
             "session.update" => (vec![json!({"type": "session.updated", "session": said["session"]})], usize::MAX),
+            // What was said is written down by the session's other model, whose tokens the script holds aside.
+            "input_audio_buffer.commit" => (
+                vec![
+                    json!({"type": "input_audio_buffer.committed", "item_id": "item_emulated"}),
+                    json!({"type": "conversation.item.input_audio_transcription.delta", "item_id": "item_emulated",
+                           "content_index": 0, "delta": script.text}),
+                    json!({"type": "conversation.item.input_audio_transcription.completed",
+                           "item_id": "item_emulated", "content_index": 0, "transcript": script.text,
+                           "usage": usage::written_down(script.aside)}),
+                ],
+                usize::MAX,
+            ),
             "conversation.item.create" => {
                 (vec![json!({"type": "conversation.item.created", "item": said["item"]})], usize::MAX)
             }

@@ -138,7 +138,12 @@ pub(super) fn transcription(script: &Script) -> Value {
         let seconds = script.units.millis.div_ceil(1_000);
         return json!({"type": "duration", "seconds": seconds});
     }
-    let (input, output) = (whole_input(buckets), buckets.all_output());
+    written_down(*buckets)
+}
+
+/// The tokens of a transcription.
+pub(super) fn written_down(buckets: Buckets) -> Value {
+    let (input, output) = (whole_input(&buckets), buckets.all_output());
     json!({"type": "tokens", "input_tokens": input, "output_tokens": output, "total_tokens": input + output,
            "input_token_details": {"text_tokens": buckets.input, "audio_tokens": buckets.audio_input}})
 }

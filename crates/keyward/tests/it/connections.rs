@@ -18,11 +18,11 @@ pub(crate) fn socket(world: &World, target: &str, key: &str) -> Socket {
     opened.unwrap_or_else(|refused| panic!("{}: {:?}", refused.status(), refused.headers()))
 }
 
-fn say(socket: &mut Socket, event: &Value) {
+pub(crate) fn say(socket: &mut Socket, event: &Value) {
     socket.send(Message::text(event.to_string())).expect("the gateway takes the message");
 }
 
-fn hear_until(socket: &mut Socket, kind: &str) -> Value {
+pub(crate) fn hear_until(socket: &mut Socket, kind: &str) -> Value {
     loop {
         let message = socket.read().unwrap_or_else(|error| panic!("waiting for {kind}: {error}"));
         let Ok(event) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else { continue };

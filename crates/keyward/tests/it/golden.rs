@@ -2,7 +2,10 @@
 //! true use in each provider's own overlapping counters; what Keyward records must be the truth again, and its cost
 //! the price list's, computed here by hand.
 
-use crate::world::{World, assert_answered};
+use crate::{
+    connections,
+    world::{World, assert_answered},
+};
 use keyward_domain::usage::{Buckets, Units};
 use keyward_testkit::{
     Gate, Script, Service,
@@ -330,6 +333,32 @@ fn transcriptions_bill_by_tokens_or_by_time() {
         assert_answered(&world.send(&call));
         assert_eq!(recorded(&world, model), (buckets, cost), "{model}");
     }
+}
+
+#[test]
+fn a_session_pays_its_own_model_and_the_one_that_writes_down() {
+    let spoken = Buckets { input: 7, audio_input: 11, output: 13, audio_output: 17, ..b() };
+    let written = Buckets { input: 3, audio_input: 211, output: 31, ..b() };
+    let (world, _) = World::simple(Service::OpenAi, Script { aside: written, ..Script::using(spoken) });
+    let key = world.key("talk", json!({"providers": ["openai"], "operations": ["realtime"]}));
+    let mut talk = connections::socket(&world, "/openai/v1/realtime?model=gpt-realtime", &key);
+    let transcription = json!({"model": "gpt-4o-transcribe", "language": "en"});
+    let session = json!({"type": "realtime", "audio": {"input": {"transcription": transcription}}});
+    connections::say(&mut talk, &json!({"type": "session.update", "session": session}));
+    connections::hear_until(&mut talk, "session.updated");
+    for _ in 0..2 {
+        connections::say(&mut talk, &json!({"type": "input_audio_buffer.commit"}));
+        connections::hear_until(&mut talk, "conversation.item.input_audio_transcription.completed");
+        connections::say(&mut talk, &json!({"type": "response.create"}));
+        connections::hear_until(&mut talk, "response.done");
+    }
+    talk.close(None).expect("a close");
+    while talk.read().is_ok() {}
+    let once = spoken.plus(&written);
+    // Each time 7×4 + 11×32 + 13×16 + 17×64, and 3×2.5 + 211×2.5 + 31×10
+    let each = 28_000 + 352_000 + 208_000 + 1_088_000 + 7_500 + 527_500 + 310_000;
+    assert_eq!(recorded(&world, "talk"), (once.plus(&once), 2 * each));
+    assert_eq!(world.totals("talk")["unpriced"], 0);
 }
 
 #[test]
