@@ -291,3 +291,49 @@ async fn silence_has_its_limits() {
     write(&mut client, house.head("POST", "/chat", "content-length: 100\r\n")).await;
     assert!(soon(message(&mut client)).await.0.contains("keyward-error: malformed_request\r\n"));
 }
+
+/// There is no limit on a call as a whole: one on which something happens may take 30 minutes or a day. Limits of one
+/// tick here, and a call that lasts several of them.
+#[tokio::test]
+async fn a_call_that_goes_on_outlives_every_limit() {
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
+    let provider = Played::start().await;
+    let impatient = |settings: &mut keyward_gateway::Settings| {
+        let limits = &mut settings.limits;
+        for limit in [
+            &mut limits.client_idle,
+            &mut limits.request_body,
+            &mut limits.client_stall,
+            &mut limits.connect,
+            &mut limits.first_byte,
+            &mut limits.answer_idle,
+            &mut limits.keep_alive,
+        ] {
+            *limit = LIMIT;
+        }
+    };
+    let house = House::build(provider.address(), Plan { settings: Box::new(impatient), ..Plan::default() });
+    let mut client = house.connect().await;
+    // The request's body takes longer than any limit, and then the answer's.
+    write(&mut client, house.head("POST", "/raw", "transfer-encoding: chunked\r\n") + "1\r\nx\r\n").await;
+    let mut upstream = provider.accept().await;
+    soon(until(&mut upstream, "\r\nx\r\n")).await;
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < 2 * LIMIT {
+        write(&mut client, "1\r\ny\r\n").await;
+        soon(until(&mut upstream, "y")).await;
+    }
+    write(&mut client, "0\r\n\r\n").await;
+    soon(until(&mut upstream, "0\r\n\r\n")).await;
+    write(&mut upstream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n").await;
+    soon(until(&mut client, "\r\na\r\n")).await;
+    while begun.elapsed() < 4 * LIMIT {
+        write(&mut upstream, "1\r\nb\r\n").await;
+        soon(until(&mut client, "b")).await;
+    }
+    write(&mut upstream, "1\r\nz\r\n0\r\n\r\n").await;
+    soon(until(&mut client, "z\r\n0\r\n\r\n")).await;
+    let usage = soon(house.usage()).await;
+    assert_eq!((usage.outcome, usage.status), (Outcome::Completed, 200));
+    assert!(usage.total_us >= 8_000_000, "it lasted {} µs", usage.total_us);
+}
