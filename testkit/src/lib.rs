@@ -1,5 +1,6 @@
 //! What the tests stand on: provider emulators, a driver for the real `keyward` binary, clients that send exactly what
-//! they are told, a private PostgreSQL, a disk that fills up when told to, and a search for marked keys. Never linked into the product.
+//! they are told, a private PostgreSQL, a disk that fills up when told to, and a search for marked keys. Never linked
+//! into the product.
 //!
 //! Everything here is synchronous for its caller: an emulator runs on a thread of its own, and waiting is done on
 //! conditions with a bound, never by sleeping for a while and hoping.
