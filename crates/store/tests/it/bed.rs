@@ -1,7 +1,8 @@
 //! A place for a story: an empty database of either kind, and a second one to restore into.
 
-use crate::{postgres::Server, rows};
+use crate::rows;
 use keyward_store::{Location, Store};
+use keyward_testkit::Postgres;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -26,10 +27,11 @@ impl Bed {
         Self { location: at("keyward.db"), spare: at("spare.db"), other: at("other.db"), _files: files }
     }
 
-    pub(crate) fn postgres(server: &Server) -> Self {
+    pub(crate) fn postgres(server: &Postgres) -> Self {
         let files = TempDir::new().unwrap();
         let other = Location::File(files.path().join("other.db"));
-        Self { location: server.database(), spare: server.database(), other, _files: files }
+        let fresh = || Location::Postgres(server.database());
+        Self { location: fresh(), spare: fresh(), other, _files: files }
     }
 
     pub(crate) async fn store(&self) -> Store {

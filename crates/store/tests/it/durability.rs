@@ -2,11 +2,11 @@
 
 use crate::{
     bed::Bed,
-    postgres::Server,
     rows::{self, NOW},
 };
 use keyward_domain::usage::UsageEvent;
 use keyward_store::{Batch, Error, GroupBy, Health, Limits, Location, Store, UsageFilter, UsageQuery};
+use keyward_testkit::Postgres;
 use std::{
     fs,
     io::{BufRead, BufReader, Seek, SeekFrom, Write as _},
@@ -135,7 +135,7 @@ pub(crate) async fn postgres_errors_are_told_apart(bed: Bed) {
     }
 }
 
-pub(crate) async fn a_database_that_went_away_is_said(bed: Bed, server: Server) {
+pub(crate) async fn a_database_that_went_away_is_said(bed: Bed, server: Postgres) {
     let store = bed.store().await;
     rows::furnish(&store).await;
     drop(server);

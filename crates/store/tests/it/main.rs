@@ -14,13 +14,13 @@ mod bed;
 mod control;
 mod credentials;
 mod durability;
-mod postgres;
 mod rows;
 mod schema;
 mod usage;
 mod writes;
 
 use bed::Bed;
+use keyward_testkit::Postgres;
 use std::{future::Future, pin::Pin};
 
 type Story = (&'static str, fn(Bed) -> Pin<Box<dyn Future<Output = ()>>>);
@@ -79,7 +79,7 @@ fn sqlite() {
 
 #[test]
 fn postgres() {
-    let server = postgres::Server::start();
+    let server = Postgres::start();
     tell("postgres", || Bed::postgres(&server));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(durability::postgres_errors_are_told_apart(Bed::postgres(&server)));
