@@ -6,6 +6,7 @@
 use crate::{
     Control,
     error::{Answer, ApiError},
+    tamper::Trust,
 };
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
@@ -239,9 +240,14 @@ async fn stored(control: &Control, hash: &TokenHash, source: Option<IpAddr>) -> 
     if !same {
         return Err(unknown_token());
     }
-    if !control.trusts(&row).await? {
-        return Err(ApiError::unauthorized("token_tampered", "this token's record was changed outside of Keyward")
-            .hint("an owner can make a new token; `keyward doctor` lists changed records"));
+    match control.look(&row).await? {
+        Trust::Sound => {}
+        // Revoked a moment ago.
+        Trust::Stale => return Err(unknown_token()),
+        Trust::Tampered => {
+            return Err(ApiError::unauthorized("token_tampered", "this token's record was changed outside of Keyward")
+                .hint("an owner can make a new token; `keyward doctor` lists changed records"));
+        }
     }
     let now = control.now();
     if row.revoked_at.is_some() || row.expires_at.is_some_and(|end| end <= now) {
