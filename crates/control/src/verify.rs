@@ -216,7 +216,7 @@ mod tests {
             let asked = verify(&fake, &target, &PlainKey::new(b"secret".to_vec())).await;
             match fake.seen.into_inner().expect("not poisoned") {
                 Some(call) => {
-                    assert!(call.url.starts_with("https://example.test/v1/"), "{}: {}", provider.id, call.url)
+                    assert!(call.url.starts_with("https://example.test/v1/"), "{}: {}", provider.id, call.url);
                 }
                 None => assert_eq!(asked.expect_err("not asked").code(), "no_probe", "{}", provider.id),
             }
