@@ -24,12 +24,6 @@ pub struct Problem {
     pub hint: String,
 }
 
-impl Problem {
-    pub(crate) fn whole_file(message: String) -> Self {
-        Self { line: 1, column: 1, message, hint: String::new() }
-    }
-}
-
 impl fmt::Display for Problem {
     /// `line:column: message (hint)`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -94,13 +94,8 @@ impl Catalogue {
                 list.overlay(&text).map_err(|problem| invalid(&path.display().to_string(), vec![problem]))?;
             }
         }
-        let mut shapes = Vec::new();
-        for provider in &providers {
-            shapes.extend(Shape::all(provider).map_err(|(name, error)| {
-                let message = format!("the key shape {name} of {} does not compile: {error}", provider.id);
-                invalid(&provider.id, vec![Problem::whole_file(message)])
-            })?);
-        }
+        // Every pattern compiles: the operator's files were checked, the embedded ones are by the tests.
+        let shapes = providers.iter().flat_map(Shape::all).collect();
         Ok(Self {
             providers: providers.into_iter().map(Arc::new).collect(),
             shapes,
@@ -126,7 +121,7 @@ impl Catalogue {
         &self.prices
     }
 
-    /// All key shapes, compiled.
+    /// All key shapes.
     #[must_use]
     pub fn shapes(&self) -> &[Shape] {
         &self.shapes

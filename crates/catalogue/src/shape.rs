@@ -2,11 +2,13 @@
 
 use keyward_domain::provider::Provider;
 use regex::{Regex, RegexBuilder};
+use std::sync::OnceLock;
 
 /// The largest compiled size of a key shape's pattern, in bytes: an operator's file must not eat the memory.
 const SIZE_LIMIT: usize = 1 << 20;
 
-/// A kind of secret of one provider, ready to be looked for.
+/// A kind of secret of one provider, ready to be looked for. Compiled when it is first looked for: a server that never
+/// looks need not hold all of them in memory.
 #[derive(Debug, Clone)]
 pub struct Shape {
     /// The provider's id.
@@ -21,42 +23,37 @@ pub struct Shape {
     pub context: Vec<Box<str>>,
     /// Whether such a secret administers the account and must never serve traffic.
     pub admin: bool,
-    whole: Regex,
-    within: Regex,
+    whole: OnceLock<Option<Regex>>,
+    within: OnceLock<Option<Regex>>,
 }
 
 impl Shape {
-    /// The shapes of a provider, or the name of the one that does not compile and why.
-    pub(crate) fn all(provider: &Provider) -> Result<Vec<Self>, (Box<str>, regex::Error)> {
-        provider
-            .keys
-            .iter()
-            .map(|key| {
-                let failed = |error| (key.name.clone(), error);
-                Ok(Self {
-                    provider: provider.id.clone(),
-                    name: key.name.clone(),
-                    pattern: key.pattern.clone(),
-                    prefixes: key.prefixes.clone(),
-                    context: key.context.clone(),
-                    admin: key.admin,
-                    whole: compile(&format!("^(?:{})$", key.pattern)).map_err(failed)?,
-                    within: compile(&key.pattern).map_err(failed)?,
-                })
-            })
-            .collect()
+    /// The shapes of a provider whose patterns have been checked.
+    pub(crate) fn all(provider: &Provider) -> impl Iterator<Item = Self> {
+        provider.keys.iter().map(|key| Self {
+            provider: provider.id.clone(),
+            name: key.name.clone(),
+            pattern: key.pattern.clone(),
+            prefixes: key.prefixes.clone(),
+            context: key.context.clone(),
+            admin: key.admin,
+            whole: OnceLock::new(),
+            within: OnceLock::new(),
+        })
     }
 
     /// Whether the whole text is a secret of this shape.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
-        self.whole.is_match(text)
+        let whole = self.whole.get_or_init(|| compile(&format!("^(?:{})$", self.pattern)).ok());
+        whole.as_ref().is_some_and(|whole| whole.is_match(text))
     }
 
     /// Where secrets of this shape stand in a text. A hit has no letter, digit, `_` or `-` of the alphabet of keys
     /// right before or after it: otherwise it is a part of something longer.
     pub fn find_in<'t>(&self, text: &'t str) -> impl Iterator<Item = std::ops::Range<usize>> + use<'_, 't> {
-        self.within.find_iter(text).map(|found| found.range()).filter(|range| {
+        let within = self.within.get_or_init(|| compile(&self.pattern).ok());
+        within.iter().flat_map(move |within| within.find_iter(text)).map(|found| found.range()).filter(|range| {
             let edge =
                 |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b"_-".contains(byte));
             let bytes = text.as_bytes();

@@ -102,11 +102,17 @@ pub struct StopReport {
 }
 
 impl Gateway {
-    /// Starts the gateway on a bound listener. It knows no keys until the first [`Gateway::apply`].
+    /// Starts the gateway on a bound listener. It knows from its first call on what `known` says: no key that is good
+    /// is ever told that it is unknown.
     ///
     /// # Errors
     /// [`Error`]: which part cannot be set up and why.
-    pub fn start(listener: TcpListener, settings: Settings, vault: Arc<Vault>) -> Result<Self, Error> {
+    pub fn start(
+        listener: TcpListener,
+        settings: Settings,
+        vault: Arc<Vault>,
+        known: impl IntoIterator<Item = Update>,
+    ) -> Result<Self, Error> {
         let part = |part| move |source| Error::Start { part, source };
         let address = listener.local_addr().map_err(part("listener"))?;
         listener.set_nonblocking(true).map_err(part("listener"))?;
@@ -122,6 +128,7 @@ impl Gateway {
             settings,
             vault,
         });
+        known.into_iter().for_each(|update| shared.tables.apply(update));
         let wanted = shared.settings.threads;
         let count = if wanted == 0 { thread::available_parallelism().map_or(1, usize::from) } else { wanted };
         let (lanes, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| lane()).unzip();

@@ -14,13 +14,15 @@ use keyward_domain::{
     Environment, KeyId, Millis, ProjectId,
     grant::Grant,
     price::PriceBook,
+    secret::PlainKey,
     snapshot::{RouteCredential, Update},
     token::PublicId,
 };
+use keyward_vault::{Ready, Vault};
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -55,9 +57,26 @@ pub struct LiveCredential {
     /// Where its calls go.
     pub origin: Arc<Origin>,
     out_until: AtomicI64,
+    /// Made when the credential is first used here.
+    ready: OnceLock<Ready>,
 }
 
 impl LiveCredential {
+    /// Opens the secret, for one call.
+    ///
+    /// # Errors
+    /// The vault's: tampered with, or sealed under a key that is not there.
+    pub fn open(&self, vault: &Vault) -> Result<PlainKey, keyward_vault::Error> {
+        let ready = match self.ready.get() {
+            Some(ready) => ready,
+            None => {
+                let made = vault.ready(&self.route.place, &self.route.sealed)?;
+                self.ready.get_or_init(|| made)
+            }
+        };
+        ready.open()
+    }
+
     /// Whether the credential may be used now.
     #[must_use]
     pub fn usable(&self, now: Millis) -> bool {

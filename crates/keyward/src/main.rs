@@ -5,10 +5,6 @@ use keyward_cli::{Guest, failure::Failure};
 use keyward_server::{Failed, OfflineCommand};
 use std::process::ExitCode;
 
-/// Small and quick for many short calls, and it gives memory back to the system.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     keyward_cli::run(std::env::args_os(), &guests())
 }

@@ -15,38 +15,77 @@ const OURS: &str =
     r"(?:sk-)?kw_(?:dev|stg|prod)_[0-9A-Za-z]{20,}|kwt_[0-9A-Za-z]{20,}|(?i:AGE-SECRET-KEY-(?:PQ-)?1)[0-9A-Za-z]{20,}";
 /// What stands behind these words is masked whatever it looks like.
 const NAMED: &str = r"(?i:bearer\s+|x-api-key[:=]\s*|x-goog-api-key[:=]\s*)[0-9A-Za-z_\-./+=]{16,}";
+/// The fewest bytes that a provider's key has, its beginning included: shorter words are names.
+const SHORTEST: usize = 20;
 
 /// Masks secrets in bytes that are about to be written.
 pub(crate) struct Redactor {
     pattern: Regex,
+    /// How providers' keys begin.
+    beginnings: Vec<Box<[u8]>>,
 }
 
 impl Redactor {
-    /// A redactor that knows the shapes of these providers' keys. Shapes without a literal beginning are left out:
-    /// they would mask every digest. A shape that is not a regular expression is left out too; the catalogue's own
-    /// check says so louder.
+    /// A redactor that knows how these providers' keys begin. What follows a beginning is masked without a look at the
+    /// whole shape: a key that was cut short is one too, and no set of patterns has to be kept in memory. Shapes
+    /// without a literal beginning are left out: they would mask every digest.
     ///
     /// # Errors
-    /// When the shapes together are too large to compile.
+    /// When our own shapes do not compile, which the tests exclude.
     pub(crate) fn new<'a>(providers: impl IntoIterator<Item = &'a Provider>) -> Result<Self, regex::Error> {
-        let shapes = providers
-            .into_iter()
-            .flat_map(|provider| &provider.keys)
-            .filter(|shape| !shape.prefixes.is_empty() && Regex::new(&shape.pattern).is_ok())
-            .map(|shape| format!("(?:{})", shape.pattern));
-        let all: Vec<String> = [OURS.to_owned(), NAMED.to_owned()].into_iter().chain(shapes).collect();
-        regex::bytes::RegexBuilder::new(&all.join("|"))
-            .size_limit(64 << 20)
-            .dfa_size_limit(16 << 20)
-            .unicode(false)
-            .build()
-            .map(|pattern| Self { pattern })
+        let keys = providers.into_iter().flat_map(|provider| &provider.keys);
+        let mut beginnings: Vec<Box<[u8]>> =
+            keys.flat_map(|shape| &shape.prefixes).map(|prefix| prefix.as_bytes().into()).collect();
+        beginnings.sort();
+        beginnings.dedup();
+        let pattern = regex::bytes::RegexBuilder::new(&format!("{OURS}|{NAMED}")).unicode(false).build()?;
+        Ok(Self { pattern, beginnings })
     }
 
     /// The bytes with every secret masked.
     pub(crate) fn mask<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        self.pattern.replace_all(bytes, MASK)
+        match self.pattern.replace_all(bytes, MASK) {
+            Cow::Borrowed(bytes) => self.mask_keys(bytes),
+            Cow::Owned(bytes) => Cow::Owned(self.mask_keys(&bytes).into_owned()),
+        }
     }
+
+    /// Masks the words that begin as a provider's key does, and are long enough to be one.
+    fn mask_keys<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let (mut masked, mut kept, mut at) = (Vec::new(), 0, 0);
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let word = rest.iter().take_while(|byte| is_of_key(**byte)).count();
+            let first = self.first_key(rest.get(..word).unwrap_or_default());
+            if let Some(begin) = first {
+                masked.extend_from_slice(bytes.get(kept..at + begin).unwrap_or_default());
+                masked.extend_from_slice(MASK);
+                kept = at + word;
+            }
+            at += word.max(1);
+        }
+        if kept == 0 {
+            return Cow::Borrowed(bytes);
+        }
+        masked.extend_from_slice(bytes.get(kept..).unwrap_or_default());
+        Cow::Owned(masked)
+    }
+
+    /// Where in a word a key begins: at its start, or behind a byte that is neither letter nor digit (`id_sk-…`).
+    fn first_key(&self, word: &[u8]) -> Option<usize> {
+        let mut starts = (0..=word.len().checked_sub(SHORTEST)?).filter(|at| {
+            at.checked_sub(1).and_then(|before| word.get(before)).is_none_or(|byte| !byte.is_ascii_alphanumeric())
+        });
+        let begins = |at: &usize| {
+            let rest = word.get(*at..).unwrap_or_default();
+            self.beginnings.iter().any(|beginning| rest.starts_with(beginning)) && rest.iter().any(u8::is_ascii_digit)
+        };
+        starts.find(begins)
+    }
+}
+
+/// The alphabet of keys.
+const fn is_of_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
 /// Where log lines go: the standard error stream, behind the redactor. Before the catalogue is read only our own
@@ -128,6 +167,22 @@ mod tests {
             seen += 1;
         }
         assert!(seen > 10, "only {seen} shapes");
+    }
+
+    #[test]
+    fn a_key_that_was_cut_short_or_has_something_before_it_is_masked_and_a_name_is_not() {
+        let catalogue = keyward_catalogue::Catalogue::embedded().expect("a catalogue");
+        let lines = Lines::new();
+        lines.know(Redactor::new(catalogue.providers().iter().map(AsRef::as_ref)).expect("compiles"));
+        let masked = |text: &str| String::from_utf8(lines.mask(text.as_bytes()).into_owned()).expect("text");
+        let cut = format!("sk-proj-{}", "a1B2".repeat(6));
+        assert_eq!(masked(&format!("url=?key={cut}&x=1")), "url=?key=[masked]&x=1");
+        assert_eq!(masked(&format!("two: {cut}, {cut}.")), "two: [masked], [masked]");
+        assert_eq!(masked(&format!("id_{cut} end")), "id_[masked] end");
+        for text in ["sk-short", "the sk-learn-like-name-without-digits", "task-sk1234567890123456789", "ünïcode sk-"]
+        {
+            assert_eq!(masked(text), text);
+        }
     }
 
     #[test]

@@ -265,10 +265,10 @@ async fn start(config: &Config, bound: Bound, tokens: &Tokens, opened: Opened) -
         Control::open(store.clone(), Arc::clone(&vault), catalogue, settings, move |update| publish.publish(update))
             .await
             .context("starting the control plane")?;
-    let gateway = Gateway::start(bound.gateway, gateway_settings(config), vault).context("starting the gateway")?;
-    let mut reader = gateway.journal();
-    reader.resume_after(&control.journal_positions().await?);
-    outlet.connect(gateway);
+    let stored = control.journal_positions().await?;
+    let begin = |known| Gateway::start(bound.gateway, gateway_settings(config), vault, known);
+    let mut reader = outlet.connect(begin).context("starting the gateway")?;
+    reader.resume_after(&stored);
     let (stop_collector, stopping) = watch::channel(false);
     let collector = wire::collector(reader, control.clone(), tokio::runtime::Handle::current(), stopping)
         .context("starting the collector")?;

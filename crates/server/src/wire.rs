@@ -12,9 +12,10 @@ use std::{
 };
 use tokio::{runtime::Handle, sync::watch};
 
-/// How many events are stored at once.
-const BATCH: usize = 1_000;
-/// How often the journal is looked at: events reach the database well within a second.
+/// How many events are stored at once, at most.
+const BATCH: usize = 2_000;
+/// How often the journal is looked at: events reach the database well within a second, and under load there is a good
+/// batch of them. A batch costs a commit and a hand-over between threads for each statement, however small it is.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long to wait before a batch is offered again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -50,15 +51,17 @@ impl Outlet {
         }
     }
 
-    /// From now on the gateway runs; it gets what has waited.
-    pub(crate) fn connect(&self, gateway: Gateway) {
+    /// Starts the gateway with what has waited; from then on it is told at once.
+    pub(crate) fn connect<E>(&self, start: impl FnOnce(Vec<Update>) -> Result<Gateway, E>) -> Result<Reader, E> {
         let mut state = self.state();
-        if let State::Waiting(waiting) = &mut *state {
-            for update in std::mem::take(waiting) {
-                gateway.apply(update);
-            }
-        }
+        let waiting = match &mut *state {
+            State::Waiting(waiting) => std::mem::take(waiting),
+            State::Running(_) | State::Stopped => Vec::new(),
+        };
+        let gateway = start(waiting)?;
+        let reader = gateway.journal();
         *state = State::Running(Box::new(gateway));
+        Ok(reader)
     }
 
     /// The gateway's metrics.
@@ -94,6 +97,7 @@ pub(crate) fn collector(
             // Looked at first: what was written before the stop is then surely read.
             let stopping = *stop.borrow();
             let events = reader.next_batch(BATCH);
+            let more = events.len() == BATCH;
             if events.is_empty() {
                 if stopping {
                     return;
@@ -112,6 +116,9 @@ pub(crate) fn collector(
             }
             for position in positions.into_values() {
                 reader.release(position);
+            }
+            if !more && !stopping {
+                std::thread::sleep(LOOK);
             }
         }
     })

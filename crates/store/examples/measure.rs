@@ -29,10 +29,6 @@ impl AuditSeal for Hash {
     }
 }
 
-/// As in the server.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const NOW: Millis = 1_795_219_200_000;
 const EVENTS: u32 = 200_000;
 const KEYS: u32 = 100_000;

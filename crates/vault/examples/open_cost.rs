@@ -23,6 +23,8 @@ fn main() -> Result<(), Error> {
         Ok(())
     };
     measure("open", &mut || vault.open(&place, black_box(&sealed)).map(|plain| drop(black_box(plain))))?;
+    let ready = vault.ready(&place, &sealed)?;
+    measure("ready.open", &mut || black_box(&ready).open().map(|plain| drop(black_box(plain))))?;
     measure("seal", &mut || vault.seal(&place, black_box(&plain)).map(|sealed| drop(black_box(sealed))))?;
     measure("row_mac", &mut || {
         black_box(vault.row_mac("key", &[0; 16], &[&[1; 400], b"active"]));

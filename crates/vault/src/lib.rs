@@ -18,5 +18,6 @@ pub use error::Error;
 pub use keyring::{KeyState, KeyringRow, KeyringStatus, Purpose};
 pub use master::{MasterKey, MasterKeyId};
 pub use memory::MemoryKind;
+pub use seal::Ready;
 pub use source::{EnvironmentKey, KeyFile, MasterKeySource, Passphrase, SystemdCredential};
 pub use vault::Vault;

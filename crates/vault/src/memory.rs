@@ -1,5 +1,10 @@
-//! One page of memory for one key: outside core dumps, never swapped, where the kernel allows even hidden from itself.
+//! Pages of memory for keys: outside core dumps, never swapped, where the kernel allows even hidden from itself. One
+//! page for one key, or a [`Shelf`] of pages for many small ones.
 //! The only place in the project with `unsafe`; nothing but mapping, reading, wiping and unmapping lives here.
+
+mod shelf;
+
+pub(crate) use shelf::{Shelf, Slot};
 
 use crate::Error;
 use nix::sys::mman;
@@ -11,6 +16,8 @@ use zeroize::Zeroize;
 const LENGTH: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 /// Bytes of a key.
 pub(crate) const KEY: usize = 32;
+/// Keys that fit on a page.
+const SLOTS: usize = LENGTH.get() / KEY;
 
 /// How well the memory that holds keys is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,6 +64,17 @@ impl KeyPage {
     fn bytes_mut(&mut self) -> &mut [u8; KEY] {
         // SAFETY: as in `bytes`, and `&mut self` makes the borrow the only one.
         unsafe { self.at.cast().as_mut() }
+    }
+
+    /// Where one of the page's slots is; the first one is what [`Self::bytes`] reads.
+    fn slot(&self, index: usize) -> NonNull<[u8; KEY]> {
+        // A page has SLOTS of them; the remainder keeps a wrong index within it.
+        let at: NonNull<[u8; KEY]> = self.at.cast();
+        #[expect(unsafe_code, reason = "steps within the page that this value owns")]
+        // SAFETY: the offset is less than LENGTH, so the result stays within the mapping.
+        unsafe {
+            at.add(index % SLOTS)
+        }
     }
 
     /// A page of `memfd_secret`, when the kernel has it and the limits allow it.

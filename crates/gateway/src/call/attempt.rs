@@ -55,7 +55,7 @@ impl Call<'_> {
         let mut refused = Refusal::new(Reason::NoCredential, "no credential could be used for this call");
         for candidate in candidates {
             left -= 1;
-            let key = match self.worker.shared.vault.open(&candidate.route.place, &candidate.route.sealed) {
+            let key = match candidate.open(&self.worker.shared.vault) {
                 Ok(key) => key,
                 Err(error) => {
                     tracing::error!(credential = %candidate.route.id, %error, "a credential cannot be opened");

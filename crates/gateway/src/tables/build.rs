@@ -11,7 +11,7 @@ use keyward_domain::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::AtomicI64},
+    sync::{Arc, OnceLock, atomic::AtomicI64},
 };
 
 /// The state of keys whose open calls must end.
@@ -54,7 +54,8 @@ fn live_credential(route: RouteCredential, http2: bool) -> Option<Arc<LiveCreden
     match Origin::parse(&route.base_url, route.allow_private, http2) {
         Ok(origin) => {
             let out_until = AtomicI64::new(route.out_until.unwrap_or(i64::MIN));
-            Some(Arc::new(LiveCredential { route, origin: Arc::new(origin), out_until }))
+            let origin = Arc::new(origin);
+            Some(Arc::new(LiveCredential { route, origin, out_until, ready: OnceLock::new() }))
         }
         Err(error) => {
             tracing::error!(credential = %route.id, %error, "credential left out: its address cannot be used");

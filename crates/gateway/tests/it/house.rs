@@ -108,14 +108,14 @@ impl House {
             credentials: credentials.collect(),
         };
         let listener = StdListener::bind("127.0.0.1:0").unwrap();
-        let gateway = Gateway::start(listener, settings, vault).unwrap();
-        gateway.apply(Update::Everything(Box::new(Everything {
+        let known = Update::Everything(Box::new(Everything {
             providers: vec![Arc::new(descriptor(plan.http2))],
             grants: vec![grant.clone()],
             routes: vec![route],
             prices: Arc::new(PriceBook::default()),
             objects: Vec::new(),
-        })));
+        }));
+        let gateway = Gateway::start(listener, settings, vault, [known]).unwrap();
         Self { gateway, key: text.to_string(), grant, _folder: folder }
     }
 

@@ -48,6 +48,30 @@ fn every_flipped_bit_is_refused_with_the_right_error() {
     }
 }
 
+/// A value made ready opens to the same, and every change is found: in what is wrapped at once, in the value on opening.
+#[test]
+fn a_ready_value_opens_as_often_as_one_likes_and_no_flipped_bit_passes() {
+    let (key, shelf) = (key(), Shelf::default());
+    let whole = sealed(&key, b"a secret").as_bytes().to_vec();
+    let make = |bytes: Vec<u8>, place: &Place| {
+        ready(|id| (id == key.id).then_some(&key), &shelf, place, &Sealed::from_bytes(bytes))
+    };
+    let good = make(whole.clone(), &place()).unwrap();
+    for _ in 0..3 {
+        #[expect(clippy::disallowed_methods, reason = "a test looks at what it sealed")]
+        let same = good.open().unwrap().expose() == b"a secret";
+        assert!(same);
+    }
+    assert!(!format!("{good:?}").contains("a secret"));
+    for position in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[position] ^= 1;
+        assert!(make(bytes, &place()).and_then(|ready| ready.open()).is_err(), "byte {position}");
+    }
+    let elsewhere = Place { version: 4, ..place() };
+    assert!(make(whole, &elsewhere).is_err());
+}
+
 #[test]
 fn what_is_cut_short_or_longer_is_refused() {
     let key = key();
