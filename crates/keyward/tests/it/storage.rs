@@ -182,7 +182,12 @@ fn filled() -> World {
 #[test]
 fn a_damaged_database_stops_all_writing_and_says_so_everywhere() {
     let mut world = filled();
-    damage(&world, "audit");
+    // Among what is only read when somebody asks for it.
+    let mut command = Command::new("sqlite3");
+    command.arg(world.server.data().join("keyward.db"));
+    command.arg("create table ballast as select hex(randomblob(100)) from generate_series(1, 200)");
+    let _made = Run::of(command, b"").ok();
+    damage(&world, "ballast");
     world.server.launch();
     let ready = world.server.api("GET", "/readyz", None);
     assert_eq!((ready.status, ready.text().trim()), (503, "the database is damaged"));
