@@ -77,7 +77,7 @@ ci           10      7       0  $0.000001
 total        12    107      20  $0.001501
 ";
     assert_eq!(run.out, expected);
-    assert_eq!(run.err, "warning: 1 calls have no price: what they cost is missing\n");
+    assert_eq!(run.err, "warning: 1 calls have no price, or none for all that they used: what that cost is missing\n");
     assert_eq!(fake.asked()[0].path, "/api/v1/usage?by=key&since=7d&project=my%20shop");
     let run = User::of(&fake).run(&["usage", "--format", "json"]);
     assert_eq!(run.json(), same);
