@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod random;
 pub mod sdk;
 pub mod server;
+pub mod terminal;
 pub mod tls;
 pub mod wire;
 
