@@ -6,6 +6,7 @@ use keyward_testkit::{
     Emulator, Keyward, Script, Service,
     random::{ALNUM, HEX, text},
     server::Options,
+    terminal::Terminal,
     wire::Request,
 };
 use serde_json::json;
@@ -160,6 +161,34 @@ fn a_passphrase_from_a_descriptor_unlocks_the_vault() {
     let mut server = weak.server();
     let said = server.try_launch().expect_err("a weak passphrase");
     assert!(said.contains("12 characters") && !server.data().join("master.passphrase").exists(), "{said}");
+}
+
+#[test]
+fn a_passphrase_is_asked_for_at_the_terminal_and_never_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let (phrase, slip) = (text(ALNUM, 24), text(ALNUM, 24));
+    let serve = ["serve", "--master-key", "passphrase", "--data-dir", &data, "--gateway-listen", "127.0.0.1:0"];
+    let serve = [&serve[..], &["--admin-listen", "127.0.0.1:0"]].concat();
+    let mut first = Terminal::run(BINARY, &serve);
+    // Chosen twice; a slip is noticed before anything depends on it.
+    for (one, two) in [(&phrase, &slip), (&phrase, &phrase)] {
+        first.wait_for("Choose a passphrase");
+        first.wait_for(": ");
+        first.type_hidden(one);
+        first.wait_for("again: ");
+        first.type_hidden(two);
+    }
+    first.wait_for("Keyward is ready");
+    assert_eq!(first.interrupt(), 0, "{}", first.shown());
+    let mut second = Terminal::run(BINARY, &serve);
+    second.wait_for("Passphrase of the master key: ");
+    second.type_hidden(&phrase);
+    second.wait_for("Keyward is ready");
+    assert_eq!(second.interrupt(), 0, "{}", second.shown());
+    for shown in [first.shown(), second.shown()] {
+        assert!(!shown.contains(&phrase) && !shown.contains(&slip), "the passphrase was shown");
+    }
 }
 
 #[test]
