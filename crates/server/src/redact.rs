@@ -85,7 +85,7 @@ impl Redactor {
 
 /// The alphabet of keys.
 const fn is_of_key(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/' | b'=')
 }
 
 /// Where log lines go: the standard error stream, behind the redactor. Before the catalogue is read only our own

@@ -4,8 +4,8 @@
 use crate::{
     Error, KeyState, KeyringRow, KeyringStatus, MasterKey, MasterKeyId, MemoryKind, Purpose,
     keyring::{KeyringId, KeyringKey},
-    primitives::{equal, length},
     memory::Shelf,
+    primitives::{equal, length},
     recovery,
     seal::{self, Ready},
     source::MasterKeySource,
