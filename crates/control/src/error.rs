@@ -125,8 +125,8 @@ impl fmt::Display for ApiError {
 
 impl StdError for ApiError {}
 
-/// The longest word that is said back; an id has 36 characters.
-const LONGEST_WORD: usize = 36;
+/// The longest word that is said back, ids apart: the shortest of providers' keys has 25 characters.
+const LONGEST_WORD: usize = 24;
 
 /// Text from a caller, fit to be said back: without control characters, not too long, and without words so long that
 /// they could be a key that somebody pasted in the wrong place.
@@ -135,7 +135,8 @@ pub(crate) fn shown(text: &str) -> String {
     let words = clean.split_inclusive([' ', '/']);
     words
         .map(|word| {
-            if word.chars().count() > LONGEST_WORD + 1 {
+            let bare = word.trim_end_matches([' ', '/']);
+            if bare.chars().count() > LONGEST_WORD && uuid::Uuid::try_parse(bare).is_err() {
                 let beginning: String = word.chars().take(6).collect();
                 format!("{beginning}…")
             } else {
@@ -234,6 +235,9 @@ mod tests {
             ("01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8057"),
             ("line\nbreak", "linebreak"),
             (key.as_str(), "kkkkkk…"),
+            ("a-name-of-twenty-four-ch", "a-name-of-twenty-four-ch"),
+            // As short as the shortest of providers' keys.
+            (&format!("fw_{}", "k".repeat(22)), "fw_kkk…"),
             (&format!("/api/v1/{key}/x"), "/api/v1/kkkkkk…x"),
         ] {
             assert_eq!(shown(text), said);

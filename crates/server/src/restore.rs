@@ -120,7 +120,11 @@ async fn fill(
                     present.id(),
                     master.id()
                 ),
-                "name another place with --master-key",
+                if data.database.is_some() {
+                    "empty the database, which holds the restored rows now, and name another place with --master-key"
+                } else {
+                    "name another place with --master-key"
+                },
             ));
         }
         None => source.store(&master).context("writing the master key")?,

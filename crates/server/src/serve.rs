@@ -197,7 +197,7 @@ struct Running {
     stop_collector: watch::Sender<bool>,
     collector: std::thread::JoinHandle<()>,
     admin: tokio::task::JoinHandle<anyhow::Result<()>>,
-    _jobs: tokio::task::JoinSet<()>,
+    jobs: tokio::task::JoinSet<()>,
 }
 
 async fn run(config: &Config, environment: &Environment, folder: &DataFolder, lines: &Lines) -> anyhow::Result<()> {
@@ -277,13 +277,13 @@ async fn start(config: &Config, bound: Bound, tokens: &Tokens, opened: Opened) -
     let (stop_admin, stopping) = watch::channel(false);
     let admin = tokio::spawn(admin::serve(bound.admin, control.router(), certificates, stopping, ADMIN_GRACE));
     let jobs = control.start_jobs();
-    Ok(Running { control, outlet, store, stop_admin, stop_collector, collector, admin, _jobs: jobs })
+    Ok(Running { control, outlet, store, stop_admin, stop_collector, collector, admin, jobs })
 }
 
 impl Running {
     /// Stops in order: `/readyz` says no, the gateway lets calls end, the journal is emptied, the API closes, the
-    /// database too.
-    async fn stop(self, drain: Duration) -> anyhow::Result<()> {
+    /// background jobs end, the database closes.
+    async fn stop(mut self, drain: Duration) -> anyhow::Result<()> {
         self.control.begin_stop();
         let outlet = self.outlet.clone();
         let report = tokio::task::spawn_blocking(move || outlet.stop(drain)).await.context("stopping the gateway")?;
@@ -301,6 +301,7 @@ impl Running {
         if let Err(error) = self.control.flush().await {
             tracing::warn!(%error, "when tokens were last used could not be written");
         }
+        self.jobs.shutdown().await;
         self.store.close().await;
         tracing::info!("stopped");
         Ok(())

@@ -127,10 +127,21 @@ pub(crate) fn collector(
 /// Offers a batch until it is stored. At the end only a few times: the journal keeps it for the next start.
 fn store(control: &Control, runtime: &Handle, batch: &Batch, stop: &watch::Receiver<bool>) -> bool {
     let mut left = LAST_TRIES;
+    let mut said = false;
     loop {
         match runtime.block_on(control.collect(batch)) {
-            Ok(_) => return true,
-            Err(error) => tracing::error!(%error, "events cannot be stored; the journal keeps them"),
+            Ok(_) => {
+                if said {
+                    tracing::info!("events are stored again");
+                }
+                return true;
+            }
+            // Said once, not every second for as long as the disk is full or the database away.
+            Err(error) if !said => {
+                tracing::error!(%error, "events cannot be stored; the journal keeps them");
+                said = true;
+            }
+            Err(error) => tracing::debug!(%error, "events can still not be stored"),
         }
         if *stop.borrow() {
             left -= 1;

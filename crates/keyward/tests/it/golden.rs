@@ -153,11 +153,14 @@ fn openai_cases() -> Vec<Case> {
     ]
 }
 
+/// Name, model, what is reported, the tools used, what a second model used, the costs in nano-dollars.
+type ToolRow = (&'static str, &'static str, Buckets, Units, Buckets, &'static [i64]);
+
 fn openai_tool_cases() -> Vec<Case> {
     let service = Service::OpenAi;
     let whole = Buckets { input: 101, cache_read: 1_009, output: 211, reasoning: 307, ..b() };
     let plain = Buckets { input: 101, output: 13, ..b() };
-    let rows: [(&str, &str, Buckets, Units, Buckets, &'static [i64]); 4] = [
+    let rows: [ToolRow; 4] = [
         // 8 274 750 of tokens, two searches at 0.01 and three in files at 0.0025
         ("tools", "gpt-5.4", whole, Units { searches: 2, file_searches: 3, ..Units::default() }, b(), &[35_774_750]),
         // 101×2.5 + 13×10, and a search at 0.025: the older tool with a model that does not reason
