@@ -19,6 +19,7 @@ use keyward_domain::{
     token::PublicId,
 };
 use keyward_vault::{Ready, Vault};
+use rustc_hash::FxHashMap;
 use std::{
     collections::HashMap,
     sync::{
@@ -98,9 +99,10 @@ pub struct LiveRoute {
     pub credentials: Vec<Arc<LiveCredential>>,
 }
 
-type Shard = HashMap<PublicId, Arc<LiveGrant>>;
-type Routes = HashMap<(ProjectId, Environment), HashMap<Box<str>, Arc<LiveRoute>>>;
-type Providers = HashMap<Box<str>, Arc<ProviderPlan>>;
+// HOT: the keys of these are made by us or by an administrator, never chosen by a client, so that a plain hash will do.
+type Shard = FxHashMap<PublicId, Arc<LiveGrant>>;
+type Routes = FxHashMap<(ProjectId, Environment), FxHashMap<Box<str>, Arc<LiveRoute>>>;
+type Providers = FxHashMap<Box<str>, Arc<ProviderPlan>>;
 
 /// The picture at one moment.
 #[derive(Debug, Clone)]

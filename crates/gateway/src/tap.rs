@@ -10,7 +10,7 @@ mod value;
 pub use value::Value;
 
 use crate::inspect::json::{plain_run, unescape};
-use paths::{Leaf, Paths, ROOT};
+use paths::{Leaf, Node, Paths, ROOT};
 use std::sync::Arc;
 use value::Kept;
 
@@ -37,7 +37,7 @@ enum State {
     /// In a key.
     InKey,
     Colon,
-    /// In a text that is kept (`true`) or skipped.
+    /// In a text that is kept (`true`) or passed over.
     InText(bool),
     /// In a number or word.
     InWord,
@@ -251,11 +251,18 @@ impl Tap {
     }
 
     fn in_key(&mut self, rest: &[u8]) -> usize {
+        // HOT: most keys lie in one piece and have no escape; they are looked up where they are, and the colon follows.
+        if let Some(key) = self.whole_text(rest) {
+            self.next = self.parent().and_then(|place| place.child(key));
+            let behind = key.len() + 1;
+            let colon = rest.get(behind) == Some(&b':');
+            self.state = if colon { State::Value } else { State::Colon };
+            return behind + usize::from(colon);
+        }
         // Six bytes for an escaped character, and one too many, so that no longer key looks like a watched one.
         let piece = self.text_piece(rest, self.paths.longest_key() * 6 + 1);
         let Some(used) = piece.ended else { return piece.used };
-        let parent = self.stack.last().and_then(|frame| frame.node).and_then(|node| self.paths.node(node));
-        self.next = parent.and_then(|place| {
+        self.next = self.parent().and_then(|place| {
             if self.escaped {
                 unescape(&self.scratch).and_then(|key| place.child(key.as_bytes()))
             } else {
@@ -266,24 +273,53 @@ impl Tap {
         used
     }
 
-    fn in_text(&mut self, rest: &[u8], keep: bool, sink: &mut impl Sink) -> usize {
-        let piece = self.text_piece(rest, if keep { LONGEST_TEXT } else { 0 });
-        let Some(used) = piece.ended else { return piece.used };
-        if keep {
-            let scratch = std::mem::take(&mut self.scratch);
-            let text = if self.escaped {
-                // A cut may have split an escape at the end.
-                unescape(&scratch).or_else(|| unescape(scratch.get(..scratch.iter().rposition(|b| *b == b'\\')?)?))
-            } else {
-                None
-            };
-            match &text {
-                Some(text) => self.emit(Value::Text(text), sink),
-                None => self.emit(Value::Text(&lossless(&scratch)), sink),
-            }
-            self.scratch = scratch;
+    /// The place around the key that is read.
+    fn parent(&self) -> Option<&Node> {
+        self.paths.node(self.stack.last()?.node?)
+    }
+
+    /// A text that has just begun and of which this piece holds the rest, without escapes.
+    fn whole_text<'r>(&self, rest: &'r [u8]) -> Option<&'r [u8]> {
+        if self.escape || self.escaped || !self.scratch.is_empty() {
+            return None;
         }
+        let run = plain_run(rest);
+        rest.get(..run).filter(|_| rest.get(run) == Some(&b'"'))
+    }
+
+    fn in_text(&mut self, rest: &[u8], keep: bool, sink: &mut impl Sink) -> usize {
+        if !keep {
+            return self.pass_text(rest, sink);
+        }
+        if let Some(text) = self.whole_text(rest) {
+            self.emit(Value::Text(&lossless(text.get(..LONGEST_TEXT).unwrap_or(text))), sink);
+            self.after_value(sink);
+            return text.len() + 1;
+        }
+        let piece = self.text_piece(rest, LONGEST_TEXT);
+        let Some(used) = piece.ended else { return piece.used };
+        let scratch = std::mem::take(&mut self.scratch);
+        let text = if self.escaped {
+            // A cut may have split an escape at the end.
+            unescape(&scratch).or_else(|| unescape(scratch.get(..scratch.iter().rposition(|b| *b == b'\\')?)?))
+        } else {
+            None
+        };
+        match &text {
+            Some(text) => self.emit(Value::Text(text), sink),
+            None => self.emit(Value::Text(&lossless(&scratch)), sink),
+        }
+        self.scratch = scratch;
         self.after_value(sink);
+        used
+    }
+
+    /// Steps over a text that nobody wants.
+    fn pass_text(&mut self, rest: &[u8], sink: &mut impl Sink) -> usize {
+        let used = self.skip_text(rest);
+        if self.state == State::Skip {
+            self.after_value(sink);
+        }
         used
     }
 

@@ -22,7 +22,7 @@ pub(super) fn providers(all: &[Arc<Provider>]) -> Providers {
 }
 
 pub(super) fn routes(providers: &Providers, all: Vec<Route>) -> Routes {
-    let mut routes = Routes::new();
+    let mut routes = Routes::default();
     for route in all {
         put_route(&mut routes, providers, route);
     }
@@ -73,7 +73,7 @@ pub(super) fn replace_grants(
 ) {
     let before = std::mem::take(by_key);
     by_key.reserve(grants.len());
-    let mut shards: Vec<Shard> = next.shards.iter().map(|_| Shard::new()).collect();
+    let mut shards: Vec<Shard> = next.shards.iter().map(|_| Shard::default()).collect();
     for grant in grants {
         let old_entry = before.get(&grant.key).and_then(|id| old.grant(id));
         let entry = live_grant(grant, old_entry, changed);

@@ -2,7 +2,8 @@
 //! connections carry no identity of their own.
 
 use crate::{stream::Io, upstream::origin::Endpoint};
-use std::{cell::RefCell, collections::HashMap, sync::Arc, time::Duration};
+use rustc_hash::FxHashMap;
+use std::{cell::RefCell, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The most idle connections to one endpoint.
@@ -14,7 +15,7 @@ const FRESH: Duration = Duration::from_millis(500);
 
 /// The idle connections.
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<Arc<Endpoint>, Vec<Idle>>>,
+    idle: RefCell<FxHashMap<Arc<Endpoint>, Vec<Idle>>>,
     keep: Duration,
 }
 

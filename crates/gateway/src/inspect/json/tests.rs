@@ -120,9 +120,26 @@ fn escapes_are_read() {
     }
 }
 
+#[test]
+fn a_run_of_plain_text_ends_at_the_first_special_byte_wherever_it_stands() {
+    for length in [0, 1, 7, 8, 127, 128, 129, 191, 192, 193, 255, 256, 300] {
+        let plain = vec![b'a'; length];
+        assert_eq!(plain_run(&plain), length);
+        for at in 0..length {
+            for special in [b'"', b'\\', 0, 0x1F] {
+                let mut text = plain.clone();
+                text[at] = special;
+                assert_eq!(plain_run(&text), at, "{special} at {at} of {length}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
-    fn a_run_of_plain_text_ends_where_a_slow_look_says(text in proptest::collection::vec(any::<u8>(), 0..80)) {
+    fn a_run_of_plain_text_ends_where_a_slow_look_says(
+        text in proptest::collection::vec(prop_oneof![99 => 0x23..=0x5B_u8, 1 => any::<u8>()], 0..500),
+    ) {
         let slow = text.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1F)).count();
         prop_assert_eq!(plain_run(&text), slow);
     }

@@ -3,6 +3,27 @@
 /// How many bytes from the start are plain text of a string: no quote, no backslash, no control character.
 #[must_use]
 pub fn plain_run(bytes: &[u8]) -> usize {
+    let short = bytes.get(..SHORT).unwrap_or(bytes);
+    let run = short_run(short);
+    if run < short.len() || run == bytes.len() {
+        return run;
+    }
+    // HOT: a long text (a prompt) is searched by whole vectors: for its end first, then what is before it for controls.
+    let rest = bytes.get(run..).unwrap_or_default();
+    let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    let text = rest.get(..end).unwrap_or_default();
+    let (blocks, tail) = text.as_chunks::<BLOCK>();
+    let clean = blocks.iter().take_while(|block| block.iter().fold(u8::MAX, |low, byte| low.min(*byte)) > 0x1F).count();
+    let suspect = blocks.get(clean).map_or(tail, <[u8; BLOCK]>::as_slice);
+    run + clean * BLOCK + short_run(suspect)
+}
+
+/// Up to this length a text is stepped through a word at a time.
+const SHORT: usize = 128;
+/// A vector or a few, whatever the processor has.
+const BLOCK: usize = 64;
+
+fn short_run(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     // HOT: eight bytes at a time. A byte is zero where `word - ONES` borrows and the byte itself is below 0x80.
