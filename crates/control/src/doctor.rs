@@ -1,7 +1,7 @@
 //! The checks behind `keyward doctor`: database, records, audit log, vault, recovery, credentials, keys, tokens, jobs,
 //! prices.
 
-use crate::{Control, api, auth::Role, error::Answer, jobs, publish::ACTIVE, tamper};
+use crate::{Control, api, auth::Role, error::Answer, jobs, publish::ACTIVE, recovery, tamper};
 use keyward_domain::times;
 use keyward_store::{Health, KeyStatus, decode_secrets};
 use keyward_vault::MemoryKind;
@@ -62,7 +62,7 @@ pub(crate) async fn examine(control: &Control) -> Answer<Vec<Check>> {
         records(control).await?,
         audit_log(control).await?,
         vault(control).await?,
-        recovery(control).await?,
+        recovery_identity(control).await?,
         credentials(control).await?,
         keys(control).await?,
         tokens(control).await?,
@@ -124,8 +124,8 @@ async fn vault(control: &Control) -> Answer<Check> {
     })
 }
 
-async fn recovery(control: &Control) -> Answer<Check> {
-    let Some(row) = control.store().recoveries().await?.pop() else {
+async fn recovery_identity(control: &Control) -> Answer<Check> {
+    let Some((row, holds)) = recovery::watch(control).await? else {
         let state = if control.settings().demo { State::Warning } else { State::Failed };
         return Ok(Check::new(
             "recovery",
@@ -134,6 +134,11 @@ async fn recovery(control: &Control) -> Answer<Check> {
         )
         .hint("make one: keyward vault recovery create --output FILE"));
     };
+    if !holds {
+        return Ok(Check::new("recovery", State::Failed, format!("{}: {}", row.recipient, recovery::WHY)).hint(
+            "find out who can write to the database, then: keyward vault recovery create --replace --output FILE",
+        ));
+    }
     if row.master_id != control.vault().master_id().to_string() {
         return Ok(Check::new(
             "recovery",

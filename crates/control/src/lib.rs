@@ -25,6 +25,7 @@ mod pages;
 mod policy_check;
 pub mod proof;
 mod publish;
+mod recovery;
 mod router;
 mod seal;
 mod settings;

@@ -4,7 +4,7 @@
 
 use crate::{
     integrity::Guarded,
-    publish, seal,
+    publish, recovery, seal,
     versions::{self, Fault, Versions, fault},
 };
 use keyward_store::{Error, KeyRow, Store};
@@ -83,6 +83,9 @@ pub async fn prove(store: &Store, vault: &Arc<Vault>) -> Result<Proof, Error> {
                 Err(error) => proof.bad.push(error.to_string()),
             }
         }
+    }
+    if let Some((_, false)) = recovery::look(store, vault).await? {
+        proof.bad.push(recovery::WHY.to_owned());
     }
     for kind in versions::KINDS {
         proof.bad.extend(versions.left(kind).iter().map(|id| format!("{kind} {id}: {}", Fault::Gone)));

@@ -5,10 +5,11 @@ use crate::{
     Control,
     error::{Answer, ApiError},
     integrity::{self, Guarded},
+    recovery,
     versions::{self, Fault, place},
 };
 use keyward_domain::audit::Actor;
-use keyward_store::{Change, Error, Write};
+use keyward_store::{Change, Error, RecoveryRow, Write};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -115,6 +116,13 @@ impl Control {
     /// Reports a record that is not there any more.
     pub(crate) async fn report_gone(&self, kind: &'static str, id: String) {
         self.report(kind, id.clone(), id, Fault::Gone.to_string(), Vec::new()).await;
+    }
+
+    /// Reports a recovery recipient that no owner named.
+    pub(crate) async fn report_recovery(&self, row: &RecoveryRow) {
+        let state = [row.recipient.as_bytes(), &row.wrapped].concat();
+        self.report(recovery::KIND, recovery::ID.to_owned(), row.recipient.clone(), recovery::WHY.to_owned(), state)
+            .await;
     }
 
     /// Looks whether rows are missing from the audit log, and reports it. Answers whether it is whole.

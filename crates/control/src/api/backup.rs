@@ -5,6 +5,7 @@ use crate::{
     auth::Owner,
     backup,
     error::{Answer, ApiError},
+    recovery,
 };
 use axum::{
     body::Body,
@@ -37,7 +38,7 @@ fn frames(pieces: backup::Pieces) -> impl Stream<Item = std::io::Result<Frame<By
     responses((status = 200, description = "An age file, to be opened with the recovery identity", body = Vec<u8>,
         content_type = "application/octet-stream"), (status = 409, description = "No recovery identity exists yet")))]
 async fn backup(Owner(caller): Owner, State(control): State<Control>) -> Answer<Response> {
-    let recovery = control.store().recoveries().await?.pop().ok_or_else(|| {
+    let recovery = recovery::trusted(&control).await?.ok_or_else(|| {
         ApiError::conflict("recovery_missing", "a backup is encrypted to the recovery identity, and there is none yet")
             .hint("make one: keyward vault recovery create --output FILE")
     })?;

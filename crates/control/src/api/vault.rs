@@ -7,7 +7,7 @@ use crate::{
     body::{Json as Body, MaybeJson},
     clock,
     error::{Answer, ApiError},
-    keyring,
+    keyring, recovery as sealed,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use keyward_domain::{Millis, digest, times};
@@ -253,7 +253,7 @@ async fn store_recovery(
     for old in known {
         write.remove_recovery(&old.recipient).await?;
     }
-    write.put_recovery(row).await?;
+    sealed::put(&mut write, control.vault(), row).await?;
     let before: Vec<&str> = known.iter().map(|row| row.recipient.as_str()).collect();
     let said = about_vault("recovery.create", json!(before), json!([row.recipient]), reason);
     Ok(control.commit(write, vec![said]).await?)
@@ -273,7 +273,7 @@ struct Challenge {
 /// Ask for a proof that somebody holds the recovery identity
 #[utoipa::path(post, path = "/vault/recovery/challenge", tag = "vault", responses((status = 200, body = Challenge)))]
 async fn challenge(_: Owner, State(control): State<Control>) -> Answer<Json<Challenge>> {
-    let row = control.store().recoveries().await?.pop().ok_or_else(|| {
+    let row = sealed::trusted(&control).await?.ok_or_else(|| {
         ApiError::conflict("recovery_missing", "there is no recovery identity yet")
             .hint("make one: keyward vault recovery create --output FILE")
     })?;

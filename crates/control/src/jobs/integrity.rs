@@ -5,7 +5,7 @@ use super::{MINUTE, job::Job};
 use crate::{
     Control,
     integrity::Guarded,
-    publish,
+    publish, recovery,
     tamper::Trust,
     versions::{KINDS, Versions},
 };
@@ -57,6 +57,9 @@ pub(crate) async fn sweep(control: &Control) -> Result<u64, Error> {
     let was_known = control.tampered_rows().len();
     let mut found = Found::default();
     if !control.audit_log_is_whole().await? {
+        found.bad += 1;
+    }
+    if let Some((_, false)) = recovery::watch(control).await? {
         found.bad += 1;
     }
     let store = control.store();

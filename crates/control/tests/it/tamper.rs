@@ -6,6 +6,7 @@ use axum::http::Method;
 use keyward_control::proof;
 use keyward_domain::audit::Actor;
 use keyward_store::{KeyRow, Write};
+use keyward_vault::recovery;
 use serde_json::{Value, json};
 
 async fn write(app: &App) -> Write {
@@ -63,6 +64,32 @@ async fn a_changed_row_cannot_be_made_to_look_right_but_can_be_revoked() {
     assert_eq!(app.post("/keys/web/revoke", Value::Null).await["status"], "revoked");
     assert!(app.gateway.grant(text(&key, "id")).expect("known, and dead").revoked);
     app.get("/doctor").await;
+    assert_eq!(app.get("/status").await["tampered"], json!([]), "mended");
+}
+
+#[tokio::test]
+async fn nothing_is_encrypted_to_a_recipient_that_somebody_put_into_the_database() {
+    let app = App::new().await;
+    let mine = app.recovery().await;
+    app.project("shop").await;
+    let mut row = app.store.recoveries().await.unwrap().pop().unwrap();
+    (row.recipient, row.created_at) = (recovery::generate().recipient, row.created_at + 1);
+    let mut change = write(&app).await;
+    change.put_recovery(&row).await.unwrap();
+    change.commit(vec![made_up("somebody.else", "nothing", "nothing")]).await.unwrap();
+    let credential = json!({"project": "shop", "provider": "openai", "name": "main", "secret": marked_secret()});
+    app.refused_as(Method::GET, "/backup", Value::Null, 409, "tampered").await;
+    app.refused_as(Method::POST, "/vault/recovery/challenge", Value::Null, 409, "tampered").await;
+    app.refused_as(Method::POST, "/credentials", credential.clone(), 409, "tampered").await;
+    let tampered = app.get("/status").await["tampered"].clone();
+    assert_eq!((&tampered[0]["kind"], &tampered[0]["name"]), (&json!("recovery"), &json!(row.recipient)));
+    let told = app.actions().await.into_iter().filter(|action| action == "tamper.detected").count();
+    assert_eq!(told, 1, "said once");
+    let proof = proof::prove(&app.store, &app.vault).await.unwrap();
+    assert!(proof.bad.len() == 1 && proof.bad[0].contains("recovery recipient"), "{proof:?}");
+    app.post("/vault/recovery", json!({"recipient": mine.recipient, "replace": true})).await;
+    assert_eq!(app.get("/status").await["recovery"]["recipient"], json!(mine.recipient));
+    app.post("/credentials", credential).await;
     assert_eq!(app.get("/status").await["tampered"], json!([]), "mended");
 }
 
