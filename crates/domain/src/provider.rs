@@ -103,6 +103,10 @@ pub struct Api {
     /// up to the id). They are taken off before ids are recorded, compared or looked up.
     #[serde(default)]
     pub object_prefixes: Vec<Box<str>>,
+    /// Query parameters with which a client could hide from the gateway what an answer says, so that its use would not
+    /// be counted: `name`, or `name=value`. A call that has one is refused.
+    #[serde(default)]
+    pub refused_query: Vec<Box<str>>,
 }
 
 /// Which HTTP version is spoken to the provider.

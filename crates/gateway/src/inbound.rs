@@ -96,6 +96,7 @@ pub fn read(picture: &Picture, head: &Parts, peer: IpAddr, trusted: &[IpNet]) ->
     let (plan, params) = find_operation(provider, head.method.as_str(), raw_path).map_err(reject(dialect))?;
     let reject = reject(plan.dialect);
     let query = head.uri.query();
+    path::check_query(query, &provider.provider.api.refused_query).map_err(reject)?;
     let found = key::find(&head.headers, query).map_err(reject)?;
     let presented = key::present(&found.text).map_err(reject)?;
     let below_root = raw_path.get(provider.root().len()..).unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::{
     tables::OperationPlan,
     unpack::{self, Packing},
 };
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use keyward_domain::{
     policy,
     policy::Policy,
@@ -87,7 +87,11 @@ pub fn body_plan(inbound: &Inbound, headers: &HeaderMap, max_body: u64) -> Resul
             "this request body is compressed in a way that cannot be looked into: send gzip, deflate or plain text",
         ));
     }
-    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
+    let kind = kinds.next().unwrap_or_default();
+    if kinds.next().is_some() {
+        return Err(malformed("two content types in one request: send one"));
+    }
     let is_form = kind.get(..19).is_some_and(|head| head.eq_ignore_ascii_case(b"multipart/form-data"));
     match wanted {
         BodyKind::Multipart if is_form && packing != Packing::None => {
@@ -95,8 +99,27 @@ pub fn body_plan(inbound: &Inbound, headers: &HeaderMap, max_body: u64) -> Resul
         }
         BodyKind::Multipart if is_form => Ok(BodyPlan::Form),
         _ if is_form => Err(malformed("this operation takes a JSON body, not a form")),
+        _ if !may_be_json(kind) => {
+            Err(malformed("this operation takes a JSON body: send it with content-type: application/json"))
+        }
         _ => Ok(BodyPlan::Collect { limit: max_body }),
     }
+}
+
+/// Whether a provider that heeds the content type reads the body as the gateway does: as JSON in UTF-8. What names no
+/// kind of text known to be read in another way is left to the provider.
+fn may_be_json(kind: &[u8]) -> bool {
+    let Ok(kind) = std::str::from_utf8(kind) else { return false };
+    let mut parts = kind.split([';', ',']).map(str::trim);
+    let is_form = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    let other_letters = parts.any(|part| {
+        let value = part.split_once('=').filter(|(name, _)| name.trim_end().eq_ignore_ascii_case("charset"));
+        value.is_some_and(|(_, value)| {
+            let value = value.trim().trim_matches(['"', '\'']);
+            !["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|known| known.eq_ignore_ascii_case(value))
+        })
+    });
+    !is_form && !other_letters
 }
 
 /// The facts of a request whose body is not looked into: the model from its path or query.

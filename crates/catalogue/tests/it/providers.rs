@@ -286,3 +286,13 @@ fn the_file_that_the_documentation_shows_is_right() {
     let file = page.split("<<'END'\n").nth(1).and_then(|rest| rest.split("END\n").next()).unwrap();
     assert_eq!(check::text(file), []);
 }
+
+#[test]
+fn a_client_of_gemini_cannot_leave_its_use_out_of_the_answer() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let gemini = catalogue.provider("gemini").unwrap();
+    for parameter in ["fields", "$fields", "callback", "$callback", "alt=proto"] {
+        assert!(gemini.api.refused_query.iter().any(|refused| **refused == *parameter), "{parameter}");
+    }
+    assert!(gemini.auth.strip_request.iter().any(|header| **header == *"x-goog-fieldmask"));
+}

@@ -12,7 +12,7 @@ use keyward_domain::{
 use std::sync::LazyLock;
 
 /// Request headers that never go upstream, in the order of the alphabet: those that carry a credential of the caller,
-/// and those in which proxies note where the caller is.
+/// those in which proxies note where the caller is, and those that would make it another method than was admitted.
 #[rustfmt::skip]
 pub const STRIPPED_HEADERS: &[&str] = &[
     "api-key", "apikey", "authorization", "cdn-loop", "cf-access-client-id", "cf-access-client-secret",
@@ -25,8 +25,8 @@ pub const STRIPPED_HEADERS: &[&str] = &[
     "x-forwarded-groups", "x-forwarded-host", "x-forwarded-port", "x-forwarded-preferred-username",
     "x-forwarded-prefix", "x-forwarded-proto", "x-forwarded-server", "x-forwarded-user", "x-functions-key",
     "x-goog-api-key", "x-goog-authenticated-user-email", "x-goog-authenticated-user-id",
-    "x-goog-iam-authorization-token", "x-goog-iap-jwt-assertion", "x-id-token", "x-ms-client-principal",
-    "x-ms-token-aad-access-token", "x-original-forwarded-for", "x-original-host", "x-original-url", "x-real-ip",
+    "x-goog-iam-authorization-token", "x-goog-iap-jwt-assertion", "x-http-method", "x-http-method-override",
+    "x-id-token", "x-method-override", "x-ms-client-principal", "x-ms-token-aad-access-token", "x-original-forwarded-for", "x-original-host", "x-original-url", "x-real-ip",
     "x-remote-user", "x-rewrite-url", "x-xsrf-token", "xi-api-key",
 ];
 
@@ -133,8 +133,10 @@ pub(super) fn present(text: &str) -> Result<Presented, Refusal> {
 /// WebSocket protocols is for [`upstream_protocols`].
 #[must_use]
 pub fn passes(name: &str, value: &[u8], inbound: &Inbound) -> bool {
+    let auth = &inbound.plan.provider.auth;
     !is_stripped(name)
-        && !inbound.plan.provider.auth.strip_request.iter().any(|stripped| stripped.eq_ignore_ascii_case(name))
+        && !auth.header.eq_ignore_ascii_case(name)
+        && !auth.strip_request.iter().any(|stripped| stripped.eq_ignore_ascii_case(name))
         && !holds(value, inbound.presented.public_id.as_str().as_bytes())
 }
 

@@ -92,6 +92,24 @@ pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split(['&', ';']).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
+/// Refuses a query with one of the parameters (`name`, or `name=value`) that would keep the gateway from reading what
+/// the answer says.
+pub(super) fn check_query(query: Option<&str>, refused: &[Box<str>]) -> Result<(), Refusal> {
+    let Some(query) = query.filter(|_| !refused.is_empty()) else { return Ok(()) };
+    for (name, value) in pairs(query) {
+        let (name, value) = (decoded_query(name).unwrap_or_default(), decoded_query(value).unwrap_or_default());
+        let hides = |rule: &str| match rule.split_once('=') {
+            None => rule.eq_ignore_ascii_case(&name),
+            Some((of, which)) => of.eq_ignore_ascii_case(&name) && which.eq_ignore_ascii_case(value.trim()),
+        };
+        if let Some(rule) = refused.iter().find(|rule| hides(rule.as_ref())) {
+            let message = format!("the query's '{rule}' would hide what the call used: leave it out");
+            return Err(Refusal::new(Reason::MalformedRequest, message));
+        }
+    }
+    Ok(())
+}
+
 /// Path and query for upstream: without anything in the query that carries a credential, by name or because the
 /// presented key's public id is in it.
 pub(super) fn with_clean_query(path: &str, query: Option<&str>, public_id: &str) -> String {

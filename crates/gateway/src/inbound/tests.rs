@@ -134,6 +134,21 @@ fn a_key_in_the_query_is_read_removed_and_flagged() {
 }
 
 #[test]
+fn a_query_that_would_hide_what_a_call_used_is_refused() {
+    let bearer = bearer();
+    let reason = |query: &str| {
+        let target = format!("/openai/v1/models?{query}");
+        reason("GET", &target, &[("authorization", &bearer)])
+    };
+    for query in ["fields=a", "FIELDS=a", "f%69elds", "a=1;fields=a", "a=1&alt=proto", "alt=PROTO", "%61lt=%70roto+"] {
+        assert_eq!(reason(query), Some(Reason::MalformedRequest), "{query}");
+    }
+    for query in ["alt=sse", "alt", "alt=protocol", "field=a", "a=fields"] {
+        assert_eq!(reason(query), None, "{query}");
+    }
+}
+
+#[test]
 fn one_key_is_one_key_and_two_are_too_many() {
     let (one, two) = (key(1).text, key(2).text);
     let styled = format!("sk-{}", *one);
@@ -183,6 +198,8 @@ fn no_credential_and_no_trace_of_the_caller_goes_upstream() {
         ("x-forwarded-for", "1.2.3.4"),
         ("forwarded", "x"),
         ("openai-organization", "org"),
+        ("x-http-method-override", "DELETE"),
+        ("x-method-override", "DELETE"),
         ("x-custom", &*traced),
         ("user-agent", "u"),
         ("openai-beta", "b"),
@@ -199,6 +216,17 @@ fn no_credential_and_no_trace_of_the_caller_goes_upstream() {
     assert_eq!(left, ["content-type", "openai-beta", "sec-websocket-protocol", "user-agent"]);
     assert_eq!(headers["sec-websocket-protocol"], "realtime");
     assert!(STRIPPED_HEADERS.is_sorted(), "the list is searched by halves");
+}
+
+#[test]
+fn the_header_of_the_credential_is_never_the_callers() {
+    let mut inbound = ok("GET", "/openai/v1/models");
+    assert!(passes("x-own-key", b"x", &inbound));
+    let mut provider = crate::tables::tests::provider_json();
+    provider["auth"]["header"] = "x-own-key".into();
+    let provider = Arc::new(serde_json::from_value(provider).expect("a provider"));
+    inbound.plan = Arc::new(OperationPlan::new(&provider, &inbound.plan.operation));
+    assert!(!passes("x-own-key", b"x", &inbound));
 }
 
 #[test]

@@ -120,6 +120,11 @@ fn output_cap(
         return Ok(None);
     }
     let count = |hit: &Hit| whole_number(body.get(hit.span.clone()).unwrap_or_default());
+    // What cannot be read as a count here may be one to a provider that is more generous: `" 5"`, `true`.
+    let unread = |hit: &&Hit| hit.kind != Kind::Null && count(hit).is_none();
+    if limit.is_some() && all(plan, scan, &Role::Multiplier).any(|hit| unread(&hit)) {
+        return Err(malformed("the number of answers must be a whole number"));
+    }
     // `n` and `best_of` name the same answers: the larger one is what is generated.
     let answers = all(plan, scan, &Role::Multiplier).filter_map(count).max().unwrap_or(1).max(1);
     if let Some(limit) = limit.filter(|limit| answers > *limit) {

@@ -24,6 +24,8 @@ pub struct Form {
     head_model: Option<Box<str>>,
     /// Line break, two dashes, boundary.
     delimiter: Finder<'static>,
+    /// The same without the line break.
+    mark: Finder<'static>,
     state: State,
     buffer: Vec<u8>,
     bytes: u64,
@@ -66,6 +68,7 @@ impl Form {
             grant: Arc::clone(grant),
             head_model: head_model(inbound)?,
             delimiter: Finder::new(&format!("\r\n--{boundary}")).into_owned(),
+            mark: Finder::new(&format!("--{boundary}")).into_owned(),
             state: State::Start,
             // The first delimiter has no line break before it.
             buffer: b"\r\n".to_vec(),
@@ -127,7 +130,7 @@ impl Form {
             }
             State::Delimited => self.delimited(bytes),
             State::Head => self.head(bytes),
-            State::Skip => Ok(self.skip(bytes)),
+            State::Skip => self.skip(bytes),
             State::Wanted(field) => self.wanted(field, bytes),
             State::End => {
                 if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | b' ')) {
@@ -175,13 +178,25 @@ impl Form {
         Ok(Some(end + 2))
     }
 
-    fn skip(&mut self, bytes: &[u8]) -> Option<usize> {
+    fn skip(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         if let Some(at) = self.delimiter.find(bytes) {
+            self.no_mark_after_half_a_break(bytes.get(..at).unwrap_or_default())?;
             self.state = State::Delimited;
-            return Some(at + self.delimiter.needle().len());
+            return Ok(Some(at + self.delimiter.needle().len()));
         }
+        self.no_mark_after_half_a_break(bytes)?;
         let used = bytes.len().saturating_sub(self.delimiter.needle().len());
-        (used > 0).then_some(used)
+        Ok((used > 0).then_some(used))
+    }
+
+    /// Some parsers take a boundary for one that has only half a line break before it: they would find fields in what
+    /// is one part here. In `bytes` is no whole delimiter.
+    fn no_mark_after_half_a_break(&self, bytes: &[u8]) -> Result<(), Refusal> {
+        let before = |at: usize| at.checked_sub(1).and_then(|before| bytes.get(before));
+        if self.mark.find_iter(bytes).any(|at| matches!(before(at), Some(b'\r' | b'\n'))) {
+            return Err(malformed("the form has a boundary without a whole line break before it"));
+        }
+        Ok(())
     }
 
     fn wanted(&mut self, field: Field, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
@@ -196,6 +211,9 @@ impl Form {
             return Err(too_long());
         }
         let value = std::str::from_utf8(value).map_err(|_| malformed("a form field is not UTF-8"))?.to_owned();
+        if value.contains(char::is_control) {
+            return Err(malformed("a form field that decides something has a line break or another control character"));
+        }
         match field {
             Field::Model => {
                 policy::decide_model(&self.grant.grant.policy, Some(bare_model(&value)))?;

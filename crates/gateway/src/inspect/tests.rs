@@ -93,6 +93,20 @@ fn more_answers_than_tokens_are_refused() {
 }
 
 #[test]
+fn a_number_of_answers_that_others_could_read_otherwise_is_refused_where_the_output_is_limited() {
+    for n in ["\" 5\"", "\"\\u0035\"", "\"5_0\"", "true", "[5]", "-1", "1e99999999999"] {
+        let body = format!(r#"{{"model":"m","max_tokens":50,"n":{n}}}"#);
+        let read = |policy: &Policy| json_body(&chat(), Bytes::copy_from_slice(body.as_bytes()), policy);
+        assert_eq!(read(&capped(100)).unwrap_err().reason, Reason::MalformedRequest, "{n}");
+        assert!(read(&Policy::default()).is_ok(), "{n}");
+    }
+    for n in ["null", "1", "\"2\"", "2.0"] {
+        let (_, out) = edited(&chat(), &format!(r#"{{"model":"m","max_tokens":5,"n":{n}}}"#), &capped(10));
+        assert!(out.contains("\"max_tokens\":5"), "{out}");
+    }
+}
+
+#[test]
 fn a_nested_cap_is_added_where_it_belongs() {
     let inbound = inbound_of("POST", "/openai/v1/models/g:generate");
     for (body, expected) in [
@@ -219,6 +233,26 @@ fn body_plans_follow_operation_and_headers() {
     let upload = inbound_of("POST", "/openai/v1/audio/transcriptions");
     assert_eq!(body_plan(&upload, &form, 9), Ok(BodyPlan::Form));
     assert_eq!(body_plan(&upload, &json, 9), Ok(BodyPlan::Collect { limit: 9 }));
+    for kind in ["application/json; charset=UTF-8", "application/json;charset=\"utf-8\"", "text/plain", ""] {
+        assert_eq!(
+            body_plan(&chat(), &headers(&[("content-type", kind)]), 9),
+            Ok(BodyPlan::Collect { limit: 9 }),
+            "{kind}"
+        );
+    }
+    for kinds in [
+        &["application/json", "multipart/form-data; boundary=x"][..],
+        &["application/json", "application/json"],
+        &["application/x-www-form-urlencoded"],
+        &["Application/X-WWW-Form-Urlencoded; charset=utf-8"],
+        &["application/json; charset=utf-7"],
+        &["application/json; Charset = 'UTF-16'"],
+    ] {
+        let several = kinds.iter().map(|kind| (header::CONTENT_TYPE, kind.parse().unwrap())).collect::<HeaderMap>();
+        for inbound in [&chat(), &upload] {
+            assert_eq!(body_plan(inbound, &several, 9).unwrap_err().reason, Reason::MalformedRequest, "{kinds:?}");
+        }
+    }
     let packed = headers(&[("content-encoding", "br")]);
     assert_eq!(body_plan(&chat(), &packed, 9).unwrap_err().reason, Reason::MalformedRequest);
     assert_eq!(body_plan(&inbound_of("GET", "/openai/v1/models"), &packed, 9), Ok(BodyPlan::Stream));
@@ -290,6 +324,9 @@ fn forms_show_their_model_however_they_arrive() {
 fn a_form_is_refused_before_its_end_goes_on() {
     let only_gpt = Policy { models: Some(vec![Glob::new("gpt-*")]), ..open_policy() };
     let file = part(r#"name="file"; filename="a""#, "x");
+    let good = part(r#"name="model""#, "gpt-1");
+    // What a parser that is content with half a line break takes for a part of its own.
+    let hidden = "\n--XyZ\nContent-Disposition: form-data; name=\"model\"\n\no3\n--XyZ\n\n";
     let cases = [
         (vec![file.clone()], Reason::MissingModel),
         (vec![file.clone(), part(r#"name="model""#, "whisper-1")], Reason::ModelNotAllowed),
@@ -302,6 +339,10 @@ fn a_form_is_refused_before_its_end_goes_on() {
         (vec!["--XyZ\r\nContent-Type: text/plain\r\n\r\nx\r\n".to_owned()], Reason::MalformedRequest),
         (vec!["preamble\r\n".to_owned(), file], Reason::MalformedRequest),
         (vec![part(r#"name="model""#, &"x".repeat(5_000))], Reason::MalformedRequest),
+        (vec![part(r#"name="model""#, "gpt-1\0")], Reason::MalformedRequest),
+        (vec![part(r#"name="model""#, &format!("gpt-1{hidden}"))], Reason::MalformedRequest),
+        (vec![part(r#"name="file""#, &format!("x{hidden}")), good.clone()], Reason::MalformedRequest),
+        (vec![good, part(r#"name="file""#, &format!("x{}", hidden.replace('\n', "\r")))], Reason::MalformedRequest),
     ];
     for (parts, reason) in cases {
         let got = run(&parts, &only_gpt).map_err(|refusal| refusal.reason);

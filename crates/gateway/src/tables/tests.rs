@@ -18,6 +18,7 @@ pub(crate) fn provider_json() -> Value {
         "api": {
             "base_url": "https://api.openai.com/v1", "root": "/openai/v1", "dialect": "openai",
             "object_prefixes": ["https://api.openai.com/v1/files/", "files/"],
+            "refused_query": ["fields", "alt=proto"],
         },
         "auth": {
             "header": "authorization", "prefix": "Bearer ",
