@@ -1,6 +1,7 @@
 //! Keeping the real key and the real account out of what the client sees. Providers quote parts of a rejected key in
 //! their error texts; every such echo is rewritten. The key is looked at where it lies and never copied.
 
+use crate::upstream::head;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use keyward_domain::{provider::Auth, secret::PlainKey};
@@ -87,6 +88,22 @@ pub fn headers(headers: &mut HeaderMap, auth: &Auth, key: &PlainKey) {
         headers.iter().filter(|(name, value)| goes(name, value.as_bytes())).map(|(name, _)| name.clone()).collect();
     for name in stripped {
         headers.remove(name);
+    }
+}
+
+/// Takes out of an answer's trailers what its headers must not have either. The key is not known any more: a trailer
+/// that would need to be compared with it is none that a client waits for.
+pub fn trailers(trailers: &mut HeaderMap, auth: &Auth) {
+    let goes = |name: &HeaderName| {
+        let text = name.as_str();
+        head::hop_by_hop(name)
+            || head::changes_meaning(name)
+            || STRIPPED.contains(&text)
+            || auth.strip_response.iter().any(|stripped| stripped.eq_ignore_ascii_case(text))
+    };
+    let stripped: Vec<HeaderName> = trailers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in stripped {
+        trailers.remove(name);
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::{
     account::Account,
     meter::Meter,
-    respond,
+    redact, respond,
     upstream::{self, Exchange},
     ward::{End, Guard, Held, Waiting},
 };
@@ -107,7 +107,8 @@ impl Flow {
             let data = match frame.into_data() {
                 Ok(data) => data,
                 Err(frame) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let mut trailers = frame.into_trailers().unwrap_or_default();
+                    redact::trailers(&mut trailers, &self.account.plan().provider.auth);
                     return Poll::Ready(match self.meter.flush() {
                         None => Next::Last(Some(Frame::trailers(trailers))),
                         Some(tail) => {

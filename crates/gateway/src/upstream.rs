@@ -92,6 +92,9 @@ impl Upstreams {
         payload: Payload,
         ward: &Ward,
     ) -> Result<(Answer, Exchange), Error> {
+        if outgoing.auth.as_ref().is_some_and(|auth| !head::can_stand(auth)) {
+            return Err(Error::Credential);
+        }
         if origin.http2 && outgoing.upgrade.is_none() {
             return self.send_http2(origin, outgoing, payload, ward).await;
         }

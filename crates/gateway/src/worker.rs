@@ -54,6 +54,8 @@ const DRAIN_TICK: Duration = Duration::from_millis(10);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How often a thread says aloud that calls to a provider fail.
 const WARN_EVERY: Duration = Duration::from_secs(10);
+/// The longest pause before another look at a connection that has said only one or two letters.
+const PREFACE_PAUSE: Duration = Duration::from_secs(2);
 /// How HTTP/2 without TLS begins. No method starts like this.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -202,6 +204,7 @@ async fn greet(worker: &Worker, stream: TcpStream) -> Option<(Io, bool)> {
 
 async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
     let mut begin = [0; 4];
+    let mut pause = Duration::from_millis(5);
     loop {
         let count = stream.peek(&mut begin).await?;
         let seen = begin.get(..count).unwrap_or_default();
@@ -215,7 +218,9 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
             return Ok(true);
         }
         // One or two letters that could still become anything: what was peeked at stays ready, so wait a little.
-        sleep(Duration::from_millis(5)).await;
+        // Longer each time: whoever leaves it at that must not keep this thread busy.
+        sleep(pause).await;
+        pause = (pause * 2).min(PREFACE_PAUSE);
     }
 }
 

@@ -82,6 +82,7 @@ async fn obvious_mistakes_are_refused_with_why() {
     };
     for (change, code, hint) in [
         (json!({"secret": " "}), "empty_secret", ""),
+        (json!({"secret": format!("{}\nx-other: 1", marked_secret())}), "invalid_secret", "on one line"),
         (json!({"secret": text(&key, "key")}), "own_key", "provider's own console"),
         (json!({"secret": of_shape("openai", true)}), "admin_key", "ordinary key"),
         (json!({"secret": of_shape("anthropic", false)}), "foreign_key", "--provider anthropic"),

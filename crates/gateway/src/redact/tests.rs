@@ -87,6 +87,11 @@ fn headers_that_name_the_account_or_bind_the_gateway_are_stripped() {
     .into_iter()
     .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()))
     .collect();
+    let mut behind = map.clone();
+    trailers(&mut behind, &auth);
+    let mut left: Vec<&str> = behind.keys().map(HeaderName::as_str).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["retry-after", "x-error-message", "x-request-id"], "as trailers");
     headers(&mut map, &auth, &PlainKey::new(key.into_bytes()));
     let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
     left.sort_unstable();

@@ -1,7 +1,7 @@
 //! The heads of HTTP/1.1 messages towards providers: the request's is written, the answer's is read strictly.
 //! Here, and in the HTTP/2 twin below, the credential leaves the vault's hands. Pure but for that.
 
-use crate::upstream::{Error, Outgoing, decode::Framing, origin::Origin};
+use crate::upstream::{Auth, Error, Outgoing, decode::Framing, origin::Origin};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, header,
@@ -112,6 +112,13 @@ pub(crate) fn write(origin: &Origin, outgoing: &Outgoing<'_>, length: Length) ->
     }
     head.extend_from_slice(b"\r\n");
     head
+}
+
+/// Whether the credential can stand in a header: one with a line break would write headers of its own.
+pub(crate) fn can_stand(auth: &Auth<'_>) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "looked at before it goes out by the door below")]
+    let key = auth.key.expose(); // SECRET: only looked at.
+    key.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t')
 }
 
 /// The request's headers for HTTP/2.

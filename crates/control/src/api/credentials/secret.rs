@@ -66,8 +66,9 @@ fn look(control: &Control, row: &CredentialRow, secret: &SecretText) -> Answer<V
     if text.is_empty() {
         return Err(ApiError::invalid("empty_secret", "the secret is empty"));
     }
-    if text.len() > LONGEST || text.chars().any(|character| character.is_control() && character != '\n') {
-        return Err(ApiError::invalid("invalid_secret", "the secret is longer than 16 KiB or has control characters"));
+    if text.len() > LONGEST || text.contains(char::is_control) {
+        let detail = "the secret is longer than 16 KiB, or has a line break or another control character in it";
+        return Err(ApiError::invalid("invalid_secret", detail).hint("give the key alone, on one line"));
     }
     if text.starts_with("kw_") || text.starts_with("sk-kw_") || text.starts_with("kwt_") {
         return Err(ApiError::invalid("own_key", "this is a key or token of Keyward, not the provider's")

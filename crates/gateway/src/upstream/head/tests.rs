@@ -57,6 +57,22 @@ fn an_answer_to_head_has_no_body() {
 }
 
 #[test]
+fn a_credential_with_a_line_break_cannot_stand_in_a_header() {
+    let header = HeaderName::from_static("authorization");
+    for (text, stands) in [
+        (&b"sk-plain"[..], true),
+        (b"\xc3\xa9", true),
+        (b"sk-a\r\nx-other: 1", false),
+        (b"sk-a\nsk-b", false),
+        (b"sk-\0", false),
+        (b"sk-\x7f", false),
+    ] {
+        let key = PlainKey::new(text.to_vec());
+        assert_eq!(can_stand(&Auth { header: &header, prefix: "Bearer ", key: &key }), stands);
+    }
+}
+
+#[test]
 fn headers_of_the_connection_stay_behind() {
     let head = answer(
         "HTTP/1.1 200 OK\r\nconnection: keep-alive, X-Hop\r\nx-hop: 1\r\nkeep-alive: max=9, timeout=5\r\nupgrade: h2c\r\n\
