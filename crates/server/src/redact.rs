@@ -55,7 +55,8 @@ impl Redactor {
         let (mut masked, mut kept, mut at) = (Vec::new(), 0, 0);
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let word = rest.iter().take_while(|byte| is_of_key(**byte)).count();
-            let first = self.first_key(rest.get(..word).unwrap_or_default());
+            let before = at.checked_sub(1).and_then(|before| bytes.get(before)).copied();
+            let first = self.first_key(rest.get(..word).unwrap_or_default(), before);
             if let Some(begin) = first {
                 masked.extend_from_slice(bytes.get(kept..at + begin).unwrap_or_default());
                 masked.extend_from_slice(MASK);
@@ -70,16 +71,31 @@ impl Redactor {
         Cow::Owned(masked)
     }
 
-    /// Where in a word a key begins: at its start, or behind a byte that is neither letter nor digit (`id_sk-…`).
-    fn first_key(&self, word: &[u8]) -> Option<usize> {
+    /// Where in a word a key begins: at its start, behind a byte that is neither letter nor digit (`id_sk-…`), or
+    /// behind the letters of an escape (`\nsk-…`, `%22sk-…`). `before` is the byte before the word.
+    fn first_key(&self, word: &[u8], before: Option<u8>) -> Option<usize> {
+        let escape = letters_of_escape(before, word);
         let mut starts = (0..=word.len().checked_sub(SHORTEST)?).filter(|at| {
-            at.checked_sub(1).and_then(|before| word.get(before)).is_none_or(|byte| !byte.is_ascii_alphanumeric())
+            let before = at.checked_sub(1).and_then(|before| word.get(before));
+            *at == escape || before.is_none_or(|byte| !byte.is_ascii_alphanumeric())
         });
         let begins = |at: &usize| {
             let rest = word.get(*at..).unwrap_or_default();
             self.beginnings.iter().any(|beginning| rest.starts_with(beginning)) && rest.iter().any(u8::is_ascii_digit)
         };
         starts.find(begins)
+    }
+}
+
+/// How many letters at the start of a word belong to an escape that the byte before it begins: of a string in source
+/// or JSON (`\n`, `\x22`, `\u0022`), or of a URL (`%22`).
+fn letters_of_escape(before: Option<u8>, word: &[u8]) -> usize {
+    match (before, word.first()) {
+        (Some(b'%'), _) => 2,
+        (Some(b'\\'), Some(b'x')) => 3,
+        (Some(b'\\'), Some(b'u')) => 5,
+        (Some(b'\\'), Some(_)) => 1,
+        _ => 0,
     }
 }
 
@@ -179,6 +195,9 @@ mod tests {
         assert_eq!(masked(&format!("url=?key={cut}&x=1")), "url=?key=[masked]&x=1");
         assert_eq!(masked(&format!("two: {cut}, {cut}.")), "two: [masked], [masked]");
         assert_eq!(masked(&format!("id_{cut} end")), "id_[masked] end");
+        for escape in ["\\n", "\\t", "\\\\n", "\\x22", "\\u0022", "\\u{22}", "%22", "%0A", "%3D%22", "\\\"", "&quot;"] {
+            assert_eq!(masked(&format!("a{escape}{cut} end")), format!("a{escape}[masked] end"));
+        }
         for text in ["sk-short", "the sk-learn-like-name-without-digits", "task-sk1234567890123456789", "ünïcode sk-"]
         {
             assert_eq!(masked(text), text);
