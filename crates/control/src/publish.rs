@@ -3,7 +3,11 @@
 //!
 //! INVARIANT: reading and telling happen under one lock, so the gateway never goes back to an older picture.
 
-use crate::{Control, integrity::Guarded, versions::Versions};
+use crate::{
+    Control,
+    integrity::{self, Guarded},
+    versions::Versions,
+};
 use keyward_domain::{
     Environment, KeyId, ProjectId,
     grant::Grant,
@@ -13,7 +17,7 @@ use keyward_domain::{
 };
 use keyward_store::{
     CredentialHealthRow, CredentialRow, CredentialVersionRow, EnvironmentRow, Error, KeyFilter, KeyRow, KeyStatus,
-    ProjectRow, decode_secrets,
+    Kinds, ProjectRow, decode_secrets,
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -42,7 +46,7 @@ pub(crate) fn place(credential: &CredentialRow, version: u64) -> Place {
 pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
     let _order = control.publishing().lock().await;
     control.audit_log_is_whole().await?;
-    let mut versions = Versions::read(control.store()).await?;
+    let mut versions = Versions::of(control.store(), Kinds::Besides(KeyRow::KIND)).await?;
     let mut bases = Bases::default();
     for row in control.store().projects().await? {
         if versions.trusts(control, &row).await? {
@@ -58,21 +62,7 @@ pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
         bases.close_environment(&id);
         control.report_gone(EnvironmentRow::KIND, id).await;
     }
-    let mut grants = Vec::new();
-    let mut doubtful = Vec::new();
-    let take = |row: KeyRow| {
-        if versions.know(control.vault(), &row) {
-            grants.extend(bases.grant(&row));
-        } else {
-            doubtful.push(row);
-        }
-    };
-    control.store().each_key(None, take).await?;
-    for row in &doubtful {
-        if control.trusts(row).await? {
-            grants.extend(bases.grant(row));
-        }
-    }
+    let grants = all_grants(control, &mut bases).await?;
     let credentials = control.store().credentials(None).await?;
     let routes = routes(control, &bases, credentials, Extent::All(&versions)).await?;
     let mut objects = Vec::new();
@@ -85,6 +75,37 @@ pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
         objects,
     })));
     Ok(())
+}
+
+/// The grants of all keys. There can be very many, so their rows and what the audit log knows of them are read at the
+/// same time, on two threads, and compared at the end.
+async fn all_grants(control: &Control, bases: &mut Bases) -> Result<Vec<Grant>, Error> {
+    let store = control.store().clone();
+    let versions = tokio::spawn(async move { Versions::of(&store, Kinds::Only(KeyRow::KIND)).await });
+    let (mut read, mut doubtful) = (Vec::new(), Vec::new());
+    let take = |row: KeyRow| match integrity::holds(control.vault(), &row) {
+        true => read.push((row.id, row.row_version, bases.grant(&row))),
+        false => doubtful.push(row.id),
+    };
+    control.store().each_key(None, take).await?;
+    let versions = versions.await.map_err(|error| Error::Io(std::io::Error::other(error)))??;
+    let mut grants = Vec::with_capacity(read.len());
+    for (id, version, grant) in read {
+        if versions.reached(KeyRow::KIND, &id.to_string(), version) {
+            grants.extend(grant);
+        } else {
+            doubtful.push(id);
+        }
+    }
+    // A key that was changed between the two readings, or that is not as it should be: a closer look tells.
+    for id in doubtful {
+        if let Some(row) = control.store().key(id).await?
+            && control.trusts(&row).await?
+        {
+            grants.extend(bases.grant(&row));
+        }
+    }
+    Ok(grants)
 }
 
 /// Tells of keys that are new or changed.

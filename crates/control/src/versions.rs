@@ -6,7 +6,9 @@ use crate::{
     Control,
     integrity::{self, Guarded},
 };
-use keyward_store::{AuditedVersion, CredentialRow, EnvironmentRow, Error, KeyRow, ProjectRow, Store, TokenRow, Write};
+use keyward_store::{
+    AuditedVersion, CredentialRow, EnvironmentRow, Error, KeyRow, Kinds, ProjectRow, Store, TokenRow, Write,
+};
 use keyward_vault::Vault;
 use std::{cmp::Ordering, collections::HashMap, fmt};
 
@@ -63,16 +65,28 @@ impl Versions {
     /// # Errors
     /// The database's.
     pub(crate) async fn read(store: &Store) -> Result<Self, Error> {
+        Self::of(store, Kinds::All).await
+    }
+
+    /// Reads those of some kinds.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn of(store: &Store, kinds: Kinds<'_>) -> Result<Self, Error> {
         let mut all = HashMap::new();
         let take = |found: AuditedVersion| drop(all.insert(place(&found.kind, &found.subject), found));
-        store.each_audited_version(take).await?;
+        store.each_audited_version(kinds, take).await?;
         Ok(Self(all))
     }
 
     /// Whether a row is surely as it should be. When not, a closer look tells.
     pub(crate) fn know<R: Guarded>(&self, vault: &Vault, row: &R) -> bool {
-        let known = self.0.get(&place(R::KIND, &row.id()));
-        known.is_some_and(|known| known.holds && known.version == row.row_version()) && integrity::holds(vault, row)
+        self.reached(R::KIND, &row.id(), row.row_version()) && integrity::holds(vault, row)
+    }
+
+    /// Whether a record has reached exactly this version.
+    pub(crate) fn reached(&self, kind: &str, id: &str, version: i64) -> bool {
+        self.0.get(&place(kind, id)).is_some_and(|known| known.holds && known.version == version)
     }
 
     /// Whether a row may be used now. One that is not as it should be is reported.

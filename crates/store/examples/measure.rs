@@ -186,7 +186,7 @@ async fn main() {
     println!("open and read {count} keys: {:.3} s, {spent:.3} s CPU", began.elapsed().as_secs_f64());
     store.seal_audit_with(Arc::new(Hash));
     let (began, before, mut count) = (Instant::now(), after, 0);
-    store.each_audited_version(|version| count += u32::from(version.holds)).await.unwrap();
+    store.each_audited_version(keyward_store::Kinds::All, |version| count += u32::from(version.holds)).await.unwrap();
     let extent = store.audit_extent().await.unwrap();
     let after = cpu();
     let spent = (after.0 + after.1 - before.0 - before.1) / 1e6;

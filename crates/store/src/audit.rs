@@ -19,6 +19,13 @@ statements! {
     NEWEST_VERSIONS = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason,
         source from audit where seq in
         (select max(seq) from audit where row_version is not null group by subject_kind, subject)";
+    NEWEST_VERSIONS_OF = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after,
+        reason, source from audit where seq in
+        (select max(seq) from audit where row_version is not null and subject_kind = $1 group by subject_kind, subject)";
+    NEWEST_VERSIONS_BESIDES = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after,
+        reason, source from audit where seq in
+        (select max(seq) from audit where row_version is not null and subject_kind <> $1
+        group by subject_kind, subject)";
     EACH = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason, source
         from audit order by seq";
     EXTENT = "select (select count(*) from audit), (select coalesce(min(seq), 0) from audit),
@@ -149,6 +156,17 @@ impl StoredAudit {
     }
 }
 
+/// Of which kinds of records something is read.
+#[derive(Debug, Clone, Copy)]
+pub enum Kinds<'a> {
+    /// Every kind.
+    All,
+    /// One kind.
+    Only(&'a str),
+    /// Every kind but one.
+    Besides(&'a str),
+}
+
 impl Store {
     /// Audit rows, newest first, before a given number, perhaps only about one subject (a record's id or name).
     ///
@@ -178,9 +196,18 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unsealed`]; the database's.
-    pub async fn each_audited_version(&self, mut take: impl FnMut(AuditedVersion) + Send) -> Result<(), Error> {
+    pub async fn each_audited_version(
+        &self,
+        kinds: Kinds<'_>,
+        mut take: impl FnMut(AuditedVersion) + Send,
+    ) -> Result<(), Error> {
         let seal = self.seal()?;
-        self.each_audit(NEWEST_VERSIONS, |row| row.version(seal).into_iter().for_each(&mut take)).await
+        let (sql, kind) = match kinds {
+            Kinds::All => (NEWEST_VERSIONS, None),
+            Kinds::Only(kind) => (NEWEST_VERSIONS_OF, Some(kind)),
+            Kinds::Besides(kind) => (NEWEST_VERSIONS_BESIDES, Some(kind)),
+        };
+        self.each_audit(sql, kind, |row| row.version(seal).into_iter().for_each(&mut take)).await
     }
 
     /// The numbers of the rows whose code does not hold. Reads the whole log.
@@ -191,7 +218,7 @@ impl Store {
         let seal = self.seal()?;
         let mut changed = Vec::new();
         let look = |row: StoredAudit| changed.extend((!row.holds(seal)).then_some(row.seq));
-        self.each_audit(EACH, look).await?;
+        self.each_audit(EACH, None, look).await?;
         Ok(changed)
     }
 
@@ -203,10 +230,19 @@ impl Store {
         read!(self, fetch_one, AuditExtent, "the audit log", EXTENT)
     }
 
-    async fn each_audit(&self, sql: &'static str, mut take: impl FnMut(StoredAudit) + Send) -> Result<(), Error> {
+    async fn each_audit(
+        &self,
+        sql: &'static str,
+        kind: Option<&str>,
+        mut take: impl FnMut(StoredAudit) + Send,
+    ) -> Result<(), Error> {
         macro_rules! stream {
             ($pool:expr) => {{
-                let mut rows = sqlx::query_as::<_, StoredAudit>(sql).fetch($pool);
+                let query = sqlx::query_as::<_, StoredAudit>(sql);
+                let mut rows = match kind {
+                    None => query.fetch($pool),
+                    Some(kind) => query.bind(kind).fetch($pool),
+                };
                 loop {
                     match rows.try_next().await {
                         Ok(Some(row)) => take(row),

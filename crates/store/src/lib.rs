@@ -29,7 +29,7 @@ mod usage;
 mod vault;
 mod write;
 
-pub use audit::{AuditExtent, AuditRow, AuditedVersion};
+pub use audit::{AuditExtent, AuditRow, AuditedVersion, Kinds};
 pub use backup::{BackupSummary, verify_backup};
 pub use changes::Changes;
 pub use check::Column;

@@ -22,7 +22,7 @@ async fn told(bed: &Bed) -> Store {
 async fn versions(store: &Store) -> Vec<(String, String, i64, bool)> {
     let mut found = Vec::new();
     let take = |AuditedVersion { kind, subject, version, holds }| found.push((kind, subject, version, holds));
-    store.each_audited_version(take).await.unwrap();
+    store.each_audited_version(keyward_store::Kinds::All, take).await.unwrap();
     found.sort();
     found
 }
