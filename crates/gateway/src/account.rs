@@ -7,10 +7,12 @@ use crate::{
     journal::Ticket,
     listen::Place,
     meter::{Bill, Made, Meter, Reading},
+    redact,
     tables::{LiveCredential, OperationPlan},
     upstream,
     worker::Worker,
 };
+use bytes::Bytes;
 use http::HeaderMap;
 use keyward_domain::{
     Millis, RequestId,
@@ -198,6 +200,13 @@ impl Account {
     /// What is known when the request was sent and no answer was heard: the provider may have worked on it.
     pub(crate) fn nothing_heard(&self) -> Reading {
         Meter::new(&self.plan, 0, &HeaderMap::new(), &self.facts).finish(false)
+    }
+
+    /// A piece in or behind which the answer tells of an error, without what it says about the real key. What of an error
+    /// came in an earlier piece has gone on already.
+    pub(crate) fn without_key(&self, piece: Bytes) -> Bytes {
+        let opened = self.credential.as_ref().and_then(|credential| credential.open(&self.worker.shared.vault).ok());
+        opened.and_then(|key| redact::late_error(&piece, &key)).unwrap_or(piece)
     }
 
     /// Whether the call has been settled.

@@ -118,12 +118,22 @@ impl Hold {
 struct Rate {
     /// Nanoseconds since 1970.
     full_at: AtomicI64,
+    /// The time of the last look, so that a clock that was put back is noticed.
+    seen: AtomicI64,
 }
+
+/// A clock that went back by less was not put back: threads look at it one after the other.
+const PUT_BACK: i64 = 1_000_000_000;
 
 impl Rate {
     fn take(&self, count: u64, per_minute: u64, now: Millis) -> Result<(), u64> {
         let now = now.saturating_mul(1_000_000);
         let cost = nanos(count, per_minute);
+        let back = self.seen.swap(now, Ordering::AcqRel).saturating_sub(now);
+        if back > PUT_BACK {
+            // The moment goes back with the clock: what was taken counts no longer than it would have.
+            self.full_at.fetch_sub(back, Ordering::AcqRel);
+        }
         let mut full_at = self.full_at.load(Ordering::Acquire);
         loop {
             let next = full_at.max(now).saturating_add(cost);

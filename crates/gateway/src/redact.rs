@@ -72,6 +72,23 @@ pub fn error_body(body: &Bytes, key: &PlainKey) -> Bytes {
     rewrite(body, &Echo::new(key)).map_or_else(|| body.clone(), Bytes::from)
 }
 
+/// A piece of an answer that had begun well and then told of an error, with every echo of the key made unreadable; `None`
+/// when there is none. The length stays: a frame or the head may have announced it.
+#[must_use]
+pub fn late_error(piece: &[u8], key: &PlainKey) -> Option<Bytes> {
+    #[expect(clippy::disallowed_methods, reason = "compared with the answer of the call it was opened for; not kept")]
+    let key = key.expose();
+    let spans = echoes(piece, &Echo::new(key));
+    if spans.is_empty() {
+        return None;
+    }
+    let mut out = piece.to_vec();
+    for (start, end) in spans {
+        out.get_mut(start..end)?.fill(b'*');
+    }
+    Some(out.into())
+}
+
 /// Takes out of an answer's headers what names the real account, what echoes the key, and what must not be set in the
 /// gateway's name.
 pub fn headers(headers: &mut HeaderMap, auth: &Auth, key: &PlainKey) {
@@ -109,12 +126,10 @@ pub fn trailers(trailers: &mut HeaderMap, auth: &Auth) {
 
 /// The text with every echo replaced; `None` when there is none.
 fn rewrite(text: &[u8], echo: &Echo<'_>) -> Option<Vec<u8>> {
-    let mut spans = runs(text, echo);
-    spans.extend(masked(text, echo.key));
+    let spans = echoes(text, echo);
     if spans.is_empty() {
         return None;
     }
-    spans.sort_unstable();
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     for (start, end) in spans {
@@ -132,6 +147,14 @@ fn rewrite(text: &[u8], echo: &Echo<'_>) -> Option<Vec<u8>> {
 }
 
 type Span = (usize, usize);
+
+/// Where the key or a part of it stands, in order; the spans may overlap.
+fn echoes(text: &[u8], echo: &Echo<'_>) -> Vec<Span> {
+    let mut spans = runs(text, echo);
+    spans.extend(masked(text, echo.key));
+    spans.sort_unstable();
+    spans
+}
 
 /// Where at least [`RUN`] characters of the key stand in a row (all of it, if it is shorter).
 fn runs(text: &[u8], echo: &Echo<'_>) -> Vec<Span> {

@@ -120,14 +120,24 @@ impl Flow {
             };
             self.account.relayed(data.len());
             let passed = self.meter.feed(data);
+            let passed = self.cleaned(passed);
             self.account.made(self.meter.take_made());
             if self.exchange.is_end() {
-                return Poll::Ready(Next::Last(join(passed, self.meter.flush()).map(Frame::data)));
+                let tail = self.meter.flush();
+                return Poll::Ready(Next::Last(join(passed, self.cleaned(tail)).map(Frame::data)));
             }
             if let Some(bytes) = passed.filter(|bytes| !bytes.is_empty()) {
                 return Poll::Ready(Next::Some(bytes));
             }
         }
+    }
+
+    /// What goes on, without what an error that came after a good beginning says about the real key.
+    fn cleaned(&self, piece: Option<Bytes>) -> Option<Bytes> {
+        if self.meter.error().is_none() {
+            return piece;
+        }
+        piece.map(|piece| self.account.without_key(piece))
     }
 
     /// Settles the call, and has the last word where the client's SDK would otherwise only see a broken connection.

@@ -150,7 +150,10 @@ impl Session {
             account.relayed(piece.len());
             let passed = meter.feed(piece);
             account.made(meter.take_made());
-            passed
+            match meter.error() {
+                None => passed,
+                Some(_) => passed.map(|piece| account.without_key(piece)),
+            }
         };
         if let Some(bytes) = passed {
             to.write_all(&bytes).await?;

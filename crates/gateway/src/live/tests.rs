@@ -29,6 +29,17 @@ fn waiting_as_long_as_told_is_always_enough() {
 }
 
 #[test]
+fn a_clock_that_is_put_back_locks_nobody_out() {
+    const DAY: Millis = 86_400_000;
+    let live = Live::default();
+    live.take_request(2, 10 * DAY).expect("first");
+    live.take_request(2, 9 * DAY).expect("second, a day earlier");
+    assert_eq!(live.take_request(2, 9 * DAY), Err(30_000), "what was taken still counts");
+    live.take_request(2, 9 * DAY + 30_000).expect("half a minute later");
+    live.take_request(2, 9 * DAY + 29_900).expect_err("a thread that looked a moment before changes nothing");
+}
+
+#[test]
 fn a_refused_request_costs_nothing() {
     let live = Live::default();
     live.take_request(1, 0).expect("first");

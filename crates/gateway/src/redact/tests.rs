@@ -58,6 +58,18 @@ fn other_texts_stay_as_they_are() {
 }
 
 #[test]
+fn a_late_error_keeps_its_length() {
+    let key = key("sk-", 40);
+    let plain = PlainKey::new(key.clone().into_bytes());
+    let text = format!("data: {{\"error\":\"bad {key}, {}•••{} too\"}}\n\n", &key[..6], &key[36..]);
+    let out = late_error(text.as_bytes(), &plain).expect("echoes");
+    assert_eq!(out.len(), text.len());
+    let out = String::from_utf8(out.to_vec()).expect("text");
+    assert!(!out.contains(&key[..6]) && !out.contains(&key[36..]) && out.ends_with(" too\"}\n\n"), "{out}");
+    assert_eq!(late_error(b"data: {\"error\":\"quota\"}", &plain), None);
+}
+
+#[test]
 fn a_body_without_echo_is_not_copied() {
     let body = Bytes::from_static(b"{\"error\":\"quota\"}");
     let out = error_body(&body, &PlainKey::new(key("sk-", 40).into_bytes()));

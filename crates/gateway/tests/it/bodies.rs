@@ -179,7 +179,7 @@ async fn trailers_are_passed_to_who_takes_them() {
     assert!(!seen.contains("trailers"), "that was between the client and the gateway: {seen}");
     write(&mut upstream, "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n")
         .await;
-    write(&mut upstream, "x-sum: 7\r\ncontent-length: 9\r\n\r\n").await;
+    write(&mut upstream, "x-sum: 7\r\ncontent-length: 9\r\nX-Account: a\r\nalt-svc: h3\r\n\r\n").await;
     let all = soon(until(&mut client, "x-sum: 7\r\n\r\n")).await;
     assert!(all.ends_with("2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n"), "{all:?}");
 }

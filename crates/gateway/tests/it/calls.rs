@@ -145,6 +145,23 @@ async fn a_dead_credential_gives_way_to_the_next() {
 }
 
 #[tokio::test]
+async fn an_error_within_a_stream_is_passed_on_without_the_key() {
+    let provider = Played::start().await;
+    let house = House::build(provider.address(), Plan::default());
+    let mut client = house.connect().await;
+    write(&mut client, house.post("/chat", r#"{"model":"m","stream":true}"#)).await;
+    let mut upstream = provider.accept().await;
+    message(&mut upstream).await;
+    write(&mut upstream, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {}\n\n").await;
+    soon(until(&mut client, "data: {}")).await;
+    let (begin, end) = (&REAL[..6], &REAL[REAL.len() - 6..]);
+    let error = format!(r#"{{"error":{{"code":"dead","message":"no such key {REAL} ({begin}***{end}), sorry"}}}}"#);
+    write(&mut upstream, format!("data: {error}\n\n")).await;
+    let seen = soon(until(&mut client, "sorry")).await;
+    assert!(seen.contains("no such key ***") && !seen.contains(begin) && !seen.contains(end), "{seen}");
+}
+
+#[tokio::test]
 async fn a_providers_error_is_passed_on_without_the_key() {
     let provider = Played::start().await;
     let house = House::build(provider.address(), Plan::default());
