@@ -56,10 +56,13 @@ pub(crate) fn checked_name(kind: &str, name: &str) -> Answer<String> {
     if !(1..=80).contains(&length) {
         return Err(ApiError::invalid("invalid_name", format!("a {kind}'s name has 1 to 80 characters")));
     }
-    if name.chars().any(|character| character.is_control() || character == '/') {
+    // What turns the direction of writing makes a name look like another.
+    let turns =
+        |character| matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if name.chars().any(|character| character.is_control() || character == '/' || turns(character)) {
         return Err(ApiError::invalid(
             "invalid_name",
-            format!("a {kind}'s name has no slash and no control characters"),
+            format!("a {kind}'s name has no slash, no control characters and none that turn the direction of writing"),
         ));
     }
     if uuid::Uuid::try_parse(name).is_ok() {

@@ -127,6 +127,7 @@ async fn mistakes_are_named_with_what_was_meant() {
         (json!({"name": "shop"}), 409, "name_taken", ""),
         (json!({"name": ""}), 400, "invalid_name", ""),
         (json!({"name": "a/b"}), 400, "invalid_name", ""),
+        (json!({"name": "shop\u{202e}gnp.exe"}), 400, "invalid_name", ""),
         (json!({"name": "x", "policy": {"providers": ["opnai"]}}), 400, "unknown_provider", "openai"),
         (
             json!({"name": "x", "policy": {"providers": ["openai"], "operations": ["chatt"]}}),
