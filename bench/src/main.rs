@@ -1,6 +1,7 @@
 //! `make bench`: direct, bare proxy and Keyward in turn, in the same run, so that what is compared are ratios taken
 //! seconds apart on the same machine. Loopback only; every run is bounded in time.
 
+mod awake;
 mod call;
 mod figure;
 mod house;

@@ -1,6 +1,7 @@
 //! A large installation: how long Keyward takes to start, and whether calls notice.
 
 use crate::{
+    awake::Awake,
     call,
     figure::Figure,
     house::House,
@@ -44,7 +45,9 @@ pub fn many(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
     with_many.tokens = keys;
     let targets =
         [House::target("one key", &few, house.call(&few, &body)), House::target("many keys", &many, with_many)];
+    let awake = Awake::start();
     let rounds = rounds::take(&targets, house.options.rounds * 3, house.options.time() / 3, single::run)?;
+    drop(awake);
     let figures: [(&str, fn(&Turn) -> f64); 2] =
         [("median", |turn| turn.seen.p50_us), ("p99", |turn| turn.seen.p99_us)];
     for (name, of) in figures {

@@ -1,6 +1,7 @@
 //! The time that a call takes longer than without a gateway.
 
 use crate::{
+    awake::Awake,
     call,
     house::{DIRECT, House, KEYWARD, PROXY},
     report::Section,
@@ -13,6 +14,8 @@ use anyhow::Result;
 pub fn one(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
     let pair = house.pair("c1", None)?;
     let targets = house.targets(&pair, &call::body(false, 0));
+    let awake = Awake::start();
+    report.note("processors kept awake", awake.count() as f64, "");
     // Short turns and more of them: what is compared are differences of microseconds.
     let rounds = rounds::take(&targets, house.options.rounds * 3, house.options.time() / 3, single::run)?;
     let figures: [(&str, f64, fn(&Turn) -> f64); 2] =
