@@ -123,7 +123,7 @@ async fn text_that_cannot_be_stored_is_refused_by_field() {
 async fn mistakes_are_named_with_what_was_meant() {
     let app = App::new().await;
     app.project("shop").await;
-    let cases: [(Value, u16, &str, &str); 9] = [
+    let cases: [(Value, u16, &str, &str); 10] = [
         (json!({"name": "shop"}), 409, "name_taken", ""),
         (json!({"name": ""}), 400, "invalid_name", ""),
         (json!({"name": "a/b"}), 400, "invalid_name", ""),
