@@ -4,6 +4,7 @@
 mod admin;
 mod advice;
 mod args;
+mod background;
 mod commands;
 mod config;
 mod data;

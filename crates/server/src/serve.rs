@@ -4,6 +4,7 @@ use crate::{
     admin,
     advice::{Advise, advised},
     args::ServeArgs,
+    background,
     config::Config,
     data::DataFolder,
     demo,
@@ -70,6 +71,7 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let folder = DataFolder::take(&config.data.folder)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .on_thread_start(background::give_way)
         .worker_threads(2)
         .thread_name("control")
         .enable_all()
@@ -210,7 +212,10 @@ async fn run(config: &Config, environment: &Environment, folder: &DataFolder, li
     let tokens = Tokens::make(environment)?;
     let (gateway_url, admin_url) = (bound.gateway_url.clone(), bound.admin_url.clone());
     let clock = Clock::system();
-    let store = Store::open(&location(config)).await.context("opening the database").hint(CHECK_DATABASE)?;
+    // On a thread that gives way, so that the database's own threads do so too.
+    let place = location(config);
+    let opening = tokio::spawn(async move { Store::open(&place).await });
+    let store = opening.await?.context("opening the database").hint(CHECK_DATABASE)?;
     let source = vault::source(&config.data, environment)?;
     let vault = vault::open(&store, source.as_ref(), clock.now()).await.context("opening the vault")?;
     let running = start(config, bound, &tokens, Opened { store, vault, catalogue, clock }).await?;

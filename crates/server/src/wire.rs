@@ -1,6 +1,7 @@
 //! Connects the rooms, once: what the control plane publishes goes to the gateway, what the gateway journals goes to the
 //! control plane.
 
+use crate::background;
 use keyward_control::{Batch, Control};
 use keyward_domain::snapshot::Update;
 use keyward_gateway::{Gateway, StopReport, journal::Reader};
@@ -93,6 +94,7 @@ pub(crate) fn collector(
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("collector".to_owned()).spawn(move || {
+        background::give_way();
         loop {
             // Looked at first: what was written before the stop is then surely read.
             let stopping = *stop.borrow();
