@@ -204,6 +204,7 @@ impl Control {
         match self.store().health() {
             Health::Sound => Ok(()),
             Health::DiskFull => Err("the disk is full".to_owned()),
+            Health::ReadOnly => Err("the database can only be read".to_owned()),
             Health::Corrupt { .. } => Err("the database is damaged".to_owned()),
         }
     }

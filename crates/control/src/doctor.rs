@@ -1,7 +1,14 @@
 //! The checks behind `keyward doctor`: database, records, audit log, vault, recovery, credentials, keys, tokens, jobs,
 //! prices.
 
-use crate::{Control, api, auth::Role, error::Answer, jobs, publish::ACTIVE, recovery, tamper};
+use crate::{
+    Control, api,
+    auth::Role,
+    error::{Answer, READ_ONLY, UNREACHABLE},
+    jobs,
+    publish::ACTIVE,
+    recovery, tamper,
+};
 use keyward_domain::times;
 use keyward_store::{Health, KeyStatus, decode_secrets};
 use keyward_vault::MemoryKind;
@@ -57,6 +64,11 @@ impl Check {
 
 /// Looks at everything.
 pub(crate) async fn examine(control: &Control) -> Answer<Vec<Check>> {
+    // Without the database there is nothing else to look at.
+    if let Err(error @ keyward_store::Error::Unreachable { .. }) = control.store().recoveries().await {
+        let kind = control.store().kind();
+        return Ok(vec![Check::new("database", State::Failed, format!("{kind}: {error}")).hint(UNREACHABLE)]);
+    }
     Ok(vec![
         database(control),
         records(control).await?,
@@ -77,6 +89,9 @@ fn database(control: &Control) -> Check {
         Health::Sound => Check::new("database", State::Ok, format!("{kind}, sound")),
         Health::DiskFull => Check::new("database", State::Failed, format!("{kind}: the disk is full"))
             .hint("free space on the disk that holds the data folder"),
+        Health::ReadOnly => {
+            Check::new("database", State::Failed, format!("{kind}: it can only be read")).hint(READ_ONLY)
+        }
         Health::Corrupt { detail } => Check::new("database", State::Failed, format!("{kind} is damaged: {detail}"))
             .hint("stop the server and restore the last backup: keyward restore"),
     }
@@ -150,7 +165,7 @@ async fn recovery_identity(control: &Control) -> Answer<Check> {
     Ok(match row.proven_at {
         Some(at) => Check::new("recovery", State::Ok, format!("{}, proven {}", row.recipient, times::show(at))),
         None => Check::new("recovery", State::Warning, format!("{}, never proven to work", row.recipient))
-            .hint("prove it: keyward vault recover --identity FILE --check"),
+            .hint("prove it: keyward vault recovery prove --identity FILE"),
     })
 }
 
@@ -212,6 +227,7 @@ async fn tokens(control: &Control) -> Answer<Check> {
     Ok(match owners.count() {
         0 => Check::new("tokens", State::Warning, "nobody owns this installation yet")
             .hint("open the set-up link that the server printed when it started"),
+        1 => Check::new("tokens", State::Ok, "1 owner"),
         count => Check::new("tokens", State::Ok, format!("{count} owners")),
     })
 }

@@ -9,6 +9,13 @@ use axum::{
 use serde::Serialize;
 use std::{error::Error as StdError, fmt, sync::Arc};
 
+/// What to do when the database does not answer.
+pub(crate) const UNREACHABLE: &str =
+    "see whether it runs and lets the server in; calls go on meanwhile and are counted when it is back";
+/// What to do when the database can only be read.
+pub(crate) const READ_ONLY: &str = "see whether its disk is mounted read-only, its file was moved, or who owns it; with PostgreSQL, \
+    whether the address leads to the primary server";
+
 /// An error as the API answers it.
 #[derive(Debug)]
 pub struct ApiError {
@@ -60,6 +67,7 @@ impl ApiError {
     /// 404: no such record.
     pub fn not_found(kind: &str, name: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {kind} '{}'", shown(name)))
+            .hint(format!("`keyward {kind} list` shows which there are"))
     }
 
     /// 409: the state of things forbids it.
@@ -185,10 +193,14 @@ impl From<keyward_store::Error> for ApiError {
             Error::Dangling { .. } => Self::conflict("missing_record", text),
             Error::DiskFull => Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", text)
                 .hint("free space on the disk that holds the data folder"),
+            Error::ReadOnly => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_read_only", text).hint(READ_ONLY).caused_by(error)
+            }
             Error::Corrupt { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_damaged", text)
                 .hint("restore the last backup: keyward restore"),
             Error::Unreachable { .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unreachable", text).caused_by(error)
+                let unreachable = Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unreachable", text);
+                unreachable.hint(UNREACHABLE).caused_by(error)
             }
             _ => Self::internal(error),
         }

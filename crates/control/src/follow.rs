@@ -16,19 +16,26 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Follows for ever.
 pub(crate) async fn run(control: Control) {
     let mut seen = control.first_seen();
+    let mut said = false;
     loop {
-        if let Err(error) = follow(&control, &mut seen).await {
-            tracing::warn!(%error, "changes of other nodes cannot be followed at the moment");
+        if let Err(error) = follow(&control, &mut seen, &mut said).await {
+            // Said once, not every second for as long as the database is away.
+            if !std::mem::replace(&mut said, true) {
+                tracing::warn!(%error, "changes of other nodes cannot be followed at the moment");
+            }
             tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-async fn follow(control: &Control, seen: &mut i64) -> Result<(), Error> {
+async fn follow(control: &Control, seen: &mut i64, said: &mut bool) -> Result<(), Error> {
     let mut changes = control.store().changes().await?;
     loop {
         // Also what came while nobody listened.
         catch_up(control, seen).await?;
+        if std::mem::take(said) {
+            tracing::info!("changes of other nodes are followed again");
+        }
         changes.next(POLL).await?;
     }
 }

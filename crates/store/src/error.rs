@@ -15,6 +15,10 @@ pub enum Error {
     /// There is no room. Nothing accepted was lost; writing works again once there is room.
     #[error("the disk is full: nothing new is accepted until there is room; nothing that was accepted is lost")]
     DiskFull,
+    /// The database can be read and not written: its disk was mounted so, its file was moved away, or another server of
+    /// PostgreSQL has taken over. Nothing accepted was lost; writing works again once it is possible.
+    #[error("the database can only be read: nothing new is accepted meanwhile; nothing that was accepted is lost")]
+    ReadOnly,
     /// A name or number that must be unique exists already.
     #[error("{what} is taken already")]
     Taken {
@@ -102,6 +106,7 @@ pub enum Error {
 /// SQLite primary result codes (the low byte of the extended code).
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
+const SQLITE_READONLY: u32 = 8;
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_FULL: u32 = 13;
 const SQLITE_NOTADB: u32 = 26;
@@ -139,6 +144,7 @@ impl Error {
             return match extended & 0xff {
                 SQLITE_CORRUPT | SQLITE_NOTADB => Self::Corrupt { detail: error.message().to_owned() },
                 SQLITE_FULL => Self::DiskFull,
+                SQLITE_READONLY => Self::ReadOnly,
                 _ if extended == SQLITE_IOERR_SHMSIZE => Self::DiskFull,
                 SQLITE_BUSY | SQLITE_LOCKED => Self::Unreachable { source: Box::new(sqlx::Error::Database(error)) },
                 _ => Self::Database { source: Box::new(sqlx::Error::Database(error)) },
@@ -146,6 +152,7 @@ impl Error {
         }
         match code.as_str() {
             "53100" => Self::DiskFull,
+            "25006" => Self::ReadOnly,
             "XX001" | "XX002" => Self::Corrupt { detail: error.message().to_owned() },
             // The lock was not to be had in time, or too many connections are open.
             "55P03" | "53300" => Self::Unreachable { source: Box::new(sqlx::Error::Database(error)) },
@@ -159,4 +166,24 @@ impl Error {
 
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+
+    const MADE: &str = "create table t (a integer)";
+    const REFUSED: &str = "insert into t values (1)";
+
+    #[tokio::test]
+    async fn a_file_that_can_only_be_read_is_not_just_any_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(folder.path().join("db")).create_if_missing(true);
+        let mut writer = options.clone().connect().await.unwrap();
+        sqlx::query(MADE).execute(&mut writer).await.unwrap();
+        let mut reader = options.create_if_missing(false).read_only(true).connect().await.unwrap();
+        let refused = sqlx::query(REFUSED).execute(&mut reader).await.unwrap_err();
+        assert!(matches!(Error::sort(refused, "a row"), Error::ReadOnly));
+    }
 }

@@ -1,5 +1,5 @@
 //! Whether the store may be trusted and written to. A damaged database stays damaged until the program starts anew;
-//! a full disk is over as soon as a write succeeds.
+//! a full disk, or one that can only be read, is over as soon as a write succeeds.
 
 use crate::Error;
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +11,8 @@ pub enum Health {
     Sound,
     /// The last write found no room. Writes are tried again each time.
     DiskFull,
+    /// The last write was refused because the database can only be read. Writes are tried again each time.
+    ReadOnly,
     /// Damage was found. Nothing is written any more.
     Corrupt {
         /// What was found.
@@ -35,7 +37,7 @@ impl Condition {
     pub(crate) fn writable(&self) -> Result<(), Error> {
         match self.now() {
             Health::Corrupt { detail } => Err(Error::Corrupt { detail }),
-            Health::Sound | Health::DiskFull => Ok(()),
+            Health::Sound | Health::DiskFull | Health::ReadOnly => Ok(()),
         }
     }
 
@@ -44,6 +46,7 @@ impl Condition {
         let found = match error {
             Error::Corrupt { detail } => Health::Corrupt { detail: detail.clone() },
             Error::DiskFull => Health::DiskFull,
+            Error::ReadOnly => Health::ReadOnly,
             _ => return,
         };
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +59,7 @@ impl Condition {
     /// Takes note of a write that succeeded.
     pub(crate) fn wrote(&self) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held == Health::DiskFull {
+        if matches!(*held, Health::DiskFull | Health::ReadOnly) {
             tracing::warn!("the database accepts writes again");
             *held = Health::Sound;
         }

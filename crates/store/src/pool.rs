@@ -2,7 +2,7 @@
 
 use crate::{Error, Limits};
 use sqlx::{
-    ConnectOptions, Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    ConnectOptions, Connection, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -131,6 +131,19 @@ fn create_private(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// What keeps one connection from being made, where it shows soon.
+async fn fault(options: &PgConnectOptions) -> Option<sqlx::Error> {
+    match tokio::time::timeout(BUSY, PgConnection::connect_with(options)).await {
+        Ok(Ok(connection)) => {
+            // One that does not end well ends all the same.
+            drop(connection.close().await);
+            None
+        }
+        Ok(Err(error)) => Some(error),
+        Err(_) => None,
+    }
+}
+
 /// Connects to PostgreSQL: connections that read, and others that write. Writes wait for each other while they hold a
 /// connection; if they could hold all of them, the one whose turn it is could not read.
 pub(crate) async fn open_postgres(url: &str) -> Result<(Pool, Pool), Error> {
@@ -142,7 +155,15 @@ pub(crate) async fn open_postgres(url: &str) -> Result<(Pool, Pool), Error> {
     let pool = |connections| PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
     // A node that hangs in the middle of a write must not hold up the others for ever.
     let patient = options.clone().options([("lock_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")]);
-    let writer = pool(PG_WRITERS).connect_with(patient).await;
+    // The pool tries again for a while and does not say why it had to.
+    let fault = fault(&options).await;
+    if let Some(error @ sqlx::Error::Io(_)) = &fault {
+        tracing::warn!(%error, "the database does not answer; trying again for {} seconds", ACQUIRE.as_secs());
+    }
+    let writer = pool(PG_WRITERS).connect_with(patient).await.map_err(|error| match (error, fault) {
+        (sqlx::Error::PoolTimedOut, Some(fault)) => fault,
+        (error, _) => error,
+    });
     let writer = writer.map_err(|error| Error::sort(error, "the database"))?;
     Ok((Pool::Pg(pool(PG_READERS).connect_lazy_with(options)), Pool::Pg(writer)))
 }

@@ -65,7 +65,7 @@ struct Status {
 struct Database {
     /// `sqlite` or `postgres`.
     kind: &'static str,
-    /// `sound`, `disk_full` or `damaged`.
+    /// `sound`, `disk_full`, `read_only` or `damaged`.
     state: &'static str,
     /// What is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +79,7 @@ async fn status(_: Reader, State(control): State<Control>) -> Answer<Json<Status
     let (state, detail) = match control.store().health() {
         Health::Sound => ("sound", None),
         Health::DiskFull => ("disk_full", None),
+        Health::ReadOnly => ("read_only", None),
         Health::Corrupt { detail } => ("damaged", Some(detail)),
     };
     let tampered = control.tampered_rows().values().cloned().collect();

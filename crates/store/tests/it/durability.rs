@@ -111,7 +111,8 @@ async fn empty(bed: &Bed) {
 
 pub(crate) async fn postgres_errors_are_told_apart(bed: Bed) {
     let store = bed.store().await;
-    for (code, full) in [("53100", true), ("XX001", false)] {
+    let passing = [("53100", Some(Health::DiskFull)), ("25006", Some(Health::ReadOnly)), ("XX001", None)];
+    for (code, passing) in passing {
         bed.tamper(&format!(
             "create or replace function refuse() returns trigger language plpgsql as
              $$ begin raise exception 'no' using errcode = '{code}'; end $$;
@@ -121,11 +122,11 @@ pub(crate) async fn postgres_errors_are_told_apart(bed: Bed) {
         let mut write = rows::begin(&store).await;
         let refused = write.insert_project(&rows::project(1)).await;
         drop(write);
-        if full {
-            assert!(matches!(refused, Err(Error::DiskFull)), "{refused:?}");
-            assert_eq!(store.health(), Health::DiskFull);
+        if let Some(health) = passing {
+            assert!(matches!(refused, Err(Error::DiskFull | Error::ReadOnly)), "{refused:?}");
+            assert_eq!(store.health(), health);
             rows::commit(rows::begin(&store).await).await;
-            assert_eq!(store.health(), Health::Sound, "there is room again");
+            assert_eq!(store.health(), Health::Sound, "it can be written again");
         } else {
             assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
             let refused = store.write(rows::somebody(), None, NOW).await.err().unwrap();
