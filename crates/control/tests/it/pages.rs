@@ -29,6 +29,9 @@ async fn pages_are_whole_and_strict() {
         let inline = text.split_whitespace().find(|word| word.starts_with("on") && word.contains("=\""));
         assert_eq!(inline, None, "{path}: inline handlers would not run");
         assert!(!text.contains("{{nonce}}") && !text.contains(" style=\""), "{path}");
+        // A rule such as `.row { display:flex }` is stronger than the attribute alone.
+        let hides = !text.contains(" hidden>") || text.contains("[hidden] { display:none !important; }");
+        assert!(hides, "{path}: what is hidden would show");
         for elsewhere in ["src=\"http", "href=\"http", "@import", "url(http"] {
             assert!(!text.contains(elsewhere), "{path} has {elsewhere}");
         }
