@@ -116,15 +116,15 @@ impl Account {
     /// Says in the log that a provider could not be used; faults of the configuration or the network aloud, but not
     /// once for every call.
     pub(crate) fn report(&self, error: &upstream::Error) {
-        let provider = &*self.plan.provider.id;
+        let (call, provider) = (self.caller.id, &*self.plan.provider.id);
         let host = self.credential.as_ref().map_or("", |credential| &*credential.origin.endpoint.host);
         let error_chain: &dyn std::error::Error = error;
         if !error.wants_attention() || !self.worker.may_warn() {
-            tracing::debug!(provider, host, error = error_chain, "a call to a provider failed");
+            tracing::debug!(%call, provider, host, error = error_chain, "a call to a provider failed");
             return;
         }
-        let address = if let upstream::Error::Forbidden(address) = error { address.to_string() } else { String::new() };
-        tracing::warn!(provider, host, address, error = error_chain, "calls to a provider fail");
+        let address = if let upstream::Error::Forbidden(address) = error { Some(address.to_string()) } else { None };
+        tracing::warn!(%call, provider, host, address = address.as_deref(), error = error_chain, "calls to a provider fail");
     }
 
     /// Takes a credential out that the provider has refused for good, or for want of money.

@@ -65,13 +65,15 @@ pub(crate) async fn answer(
         user_agent: user_agent(request.headers().get(header::USER_AGENT)),
         _place: client.place,
     };
-    let id = caller.id;
+    let (id, peer) = (caller.id, client.peer);
     // HOT: hyper keeps the place of a call's future for as long as the connection lives; on the heap it is gone with
     // the call.
-    let mut response = match Box::pin(serve(&worker, client.peer, caller, request)).await {
+    let mut response = match Box::pin(serve(&worker, peer, caller, request)).await {
         Ok(response) => response,
         Err(no) => {
-            worker.local.metrics.refused(no.refusal.reason);
+            let reason = no.refusal.reason;
+            worker.local.metrics.refused(reason);
+            tracing::debug!(call = %id, %peer, reason = reason.code(), "a call was refused");
             respond::refusal(no.dialect, &no.refusal, &id.to_string()).map(Relay::from)
         }
     };

@@ -20,6 +20,10 @@ use std::{
 };
 
 const ENDING: &str = "kwj";
+/// How the names of files begin that are ready to be used.
+const SPARE: &str = "spare-";
+/// The ending of files that are kept for somebody to look at.
+const DAMAGED: &str = "damaged";
 
 /// One file of a stream, as readers see it.
 #[derive(Debug)]
@@ -167,7 +171,7 @@ impl Files {
             state.made += 1;
             state.made
         };
-        let path = self.folder.join(format!("spare-{number}.{ENDING}"));
+        let path = self.folder.join(format!("{SPARE}{number}.{ENDING}"));
         let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(&path)?;
         let ready = allocate(&file, length).and_then(|()| Map::new(&file, self.capacity()));
         match ready {
@@ -283,7 +287,7 @@ impl Files {
             state.made += 1;
             state.made
         };
-        let path = self.folder.join(format!("spare-{number}.{ENDING}"));
+        let path = self.folder.join(format!("{SPARE}{number}.{ENDING}"));
         let file = segment.file.try_clone().ok()?;
         let map = Map::new(&file, self.capacity()).ok()?;
         fs::rename(&segment.path, &path).ok()?;
@@ -342,6 +346,17 @@ fn whole_records(bytes: &[u8], head: &Head) -> (usize, u64) {
     (at, sequence)
 }
 
+/// Whether a whole record of the same file stands anywhere behind the place where its records seem to end: then they did
+/// not end there, one is damaged. What the file held before it was used again has another salt.
+fn record_behind(bytes: &[u8], end: usize, next: u64, salt: u64) -> bool {
+    (end + 8..bytes.len()).step_by(8).any(|at| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let told = rest.get(8..16).and_then(|eight| eight.try_into().ok()).map_or(0, u64::from_le_bytes);
+        // A file holds fewer records than it has bytes.
+        told > next && told - next < bytes.len() as u64 && record::decode(rest, salt, told).is_some()
+    })
+}
+
 /// What earlier processes left: their streams, how many files those are, and how many bytes of records.
 fn recover(folder: &Path) -> io::Result<(Vec<Arc<Stream>>, u64, u64)> {
     let mut found: BTreeMap<u64, BTreeMap<u64, (Segment, u64)>> = BTreeMap::new();
@@ -356,11 +371,28 @@ fn recover(folder: &Path) -> io::Result<(Vec<Arc<Stream>>, u64, u64)> {
         let head =
             Head::decode(&bytes).filter(|head| named == format!("{:016x}-{:08}.{ENDING}", head.stream, head.number));
         let Some(head) = head else {
-            // A spare, or a file whose name never became its own: it holds nothing.
-            fs::remove_file(&path)?;
+            // A spare, or a file whose head never got to the disk: it holds nothing.
+            if named.starts_with(SPARE) || bytes.iter().take(HEAD).all(|byte| *byte == 0) {
+                fs::remove_file(&path)?;
+            } else {
+                let kept = path.with_extension(DAMAGED);
+                tracing::error!(
+                    file = %kept.display(),
+                    "a file of the journal is damaged at its head: the events in it are not counted; the file is kept"
+                );
+                fs::rename(&path, kept)?;
+            }
             continue;
         };
         let (end, next) = whole_records(&bytes, &head);
+        if record_behind(&bytes, end, next, head.salt) {
+            let kept = path.with_extension(DAMAGED);
+            tracing::error!(
+                file = %kept.display(), at = end, sequence = next,
+                "a file of the journal is damaged: the events from there to its end are not counted; a copy is kept"
+            );
+            fs::copy(&path, kept)?;
+        }
         let committed = AtomicU64::new(end as u64);
         let segment = Segment { head, file, path, committed, sealed: AtomicBool::new(true) };
         found.entry(head.stream).or_default().insert(head.number, (segment, next));

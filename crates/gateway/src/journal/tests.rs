@@ -160,6 +160,36 @@ fn a_torn_tail_is_ignored_and_everything_before_it_read() {
 }
 
 #[test]
+fn a_file_damaged_before_its_end_is_kept_for_somebody_to_look_at() {
+    for (what, expected, kept) in
+        [("nothing", 10, 0), ("middle", 4, 1), ("first", 0, 1), ("head", 0, 1), ("no head", 0, 0)]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = open(folder.path(), SMALL);
+        let writer = journal.writer();
+        (0..10).for_each(|at| assert!(writer.append(&event(at)).is_some()));
+        let segment = journal.inner.files.streams()[0].segments()[0].clone();
+        let each = (segment.committed.load(Ordering::Acquire) - record::HEAD as u64) / 10;
+        drop((writer, journal));
+        let spoil = |bytes: &[u8], at: u64| segment.file.write_all_at(bytes, at).unwrap();
+        match what {
+            "middle" => spoil(&[0xFF; 4], record::HEAD as u64 + 4 * each),
+            "first" => spoil(&[0xFF], record::HEAD as u64 + 4),
+            "head" => spoil(&[0xFF], 3),
+            "no head" => spoil(&[0; record::HEAD], 0),
+            _ => {}
+        }
+        for _ in 0..2 {
+            let journal = open(folder.path(), SMALL);
+            assert_eq!(numbers(&mut journal.reader()), (0..expected).collect::<Vec<_>>(), "{what}");
+            let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let damaged = names.filter(|name| name.to_string_lossy().ends_with(".damaged")).count();
+            assert_eq!(damaged, kept, "{what}");
+        }
+    }
+}
+
+#[test]
 fn a_full_journal_refuses_new_calls_and_keeps_its_word_to_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = Options { max_bytes: 64 << 10, ..SMALL };
