@@ -31,7 +31,13 @@ impl Terminal {
         let copy = || Stdio::from(side.try_clone().expect("a second handle"));
         // `setsid` makes what is its input the terminal of the new session: there prompts are read, whatever is piped.
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait", program]).args(arguments).stdin(copy()).stdout(copy()).stderr(copy());
+        // Whoever runs the tests may ignore signals; a person's shell does not.
+        command
+            .args(["--ctty", "--wait", "env", "--default-signal", program])
+            .args(arguments)
+            .stdin(copy())
+            .stdout(copy())
+            .stderr(copy());
         let child = command.spawn().expect("the program can be started");
         drop((command, side));
         let keyboard = File::from(pair.master);
@@ -91,13 +97,20 @@ impl Terminal {
         &self.shown
     }
 
-    /// Types Ctrl-C and waits for the end; gives the exit status.
+    /// Types Ctrl-C and waits for the end; gives the exit status, -1 when it was the signal that ended the program.
     ///
     /// # Panics
-    /// When the program cannot be waited for.
+    /// When the program does not end in time.
     pub fn interrupt(&mut self) -> i32 {
         self.keyboard.write_all(b"\x03").expect("the terminal takes what is typed");
-        self.child.wait().expect("the program ends").code().unwrap_or(-1)
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the program can be waited for") {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(Instant::now() < deadline, "Ctrl-C did not end it:\n{}", self.shown);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use crate::{
     advice,
     args::{RecoverArgs, RestoreArgs, ServeArgs},
-    recover, restore,
+    environment, recover, restore,
     serve::serve,
 };
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use std::process::ExitCode;
 
 /// A command that runs at the machine itself.
@@ -28,9 +28,19 @@ pub struct Failed {
     pub hints: Vec<String>,
 }
 
-/// All commands of this room.
+/// All commands of this room. A variable that is set to nothing counts as not set, as for the client.
 #[must_use]
 pub fn commands() -> Vec<OfflineCommand> {
+    let set = |argument: Arg| {
+        // An argument cannot be given up its variable, only another one: of this name there is none.
+        let empty = argument.get_env().is_some_and(environment::is_empty);
+        if empty { argument.env("").hide_env(true) } else { argument }
+    };
+    let all = entries().into_iter();
+    all.map(|entry| OfflineCommand { command: entry.command.mut_args(set), ..entry }).collect()
+}
+
+fn entries() -> Vec<OfflineCommand> {
     vec![
         OfflineCommand {
             parent: &[],

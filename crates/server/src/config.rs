@@ -136,14 +136,18 @@ fn read_file(path: Option<&Path>, folder: Option<&Path>) -> anyhow::Result<File>
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return Ok(File::default()),
-        Err(error) => return Err(error).with_context(|| format!("reading the settings file {}", path.display())),
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("reading the settings file {}", path.display()))
+                .hint("run this as the user whose file it is, or name another: --data-dir FOLDER, --config FILE");
+        }
     };
     toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         advised(
             format!("the settings file {} does not fit: line {line}: {}", path.display(), error.message()),
-            "`keyward serve --print-config` shows the settings that there are",
+            "mend the line; `keyward serve --help` names every setting, in the file with _ for -",
         )
     })
 }
@@ -248,10 +252,15 @@ impl Config {
         })
     }
 
-    /// The settings as TOML, without secrets: what `--print-config` shows.
+    /// Whether tokens for the control API travel in the clear between machines.
+    pub(crate) fn shows_tokens(&self) -> bool {
+        self.tls.is_none() && !self.admin_listen.ip().is_loopback()
+    }
+
+    /// The settings without secrets, as TOML or JSON: what `--print-config` shows.
     ///
     /// # Errors
-    /// When they cannot be written as TOML.
+    /// When they cannot be written so.
     pub(crate) fn print(&self) -> anyhow::Result<String> {
         let file = File {
             data_dir: Some(self.data.folder.clone()),
@@ -275,7 +284,10 @@ impl Config {
             log: Some(self.log.clone()),
             allow_core_dumps: Some(self.data.allow_core_dumps),
         };
-        toml::to_string(&file).context("writing the settings")
+        match self.data.format {
+            Format::Text => toml::to_string(&file).context("writing the settings"),
+            Format::Json => serde_json::to_string(&file).context("writing the settings"),
+        }
     }
 }
 

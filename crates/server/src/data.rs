@@ -1,7 +1,7 @@
 //! The data folder: made with mode 0700, used by one server at a time, with `local.json` in it so that the same
 //! user's command line finds the server.
 
-use crate::advice::advised;
+use crate::advice::{Advise, advised};
 use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::json;
@@ -11,6 +11,9 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
+
+/// What to do when the folder is not ours.
+const ANOTHER: &str = "run this as the user whose folder it is, or name another with --data-dir FOLDER";
 
 /// The data folder while this process uses it. The lock goes with the process, however it ends.
 pub(crate) struct DataFolder {
@@ -33,7 +36,8 @@ impl DataFolder {
             .read(true)
             .mode(0o600)
             .open(&lock_path)
-            .with_context(|| format!("opening {}", lock_path.display()))?;
+            .with_context(|| format!("opening {}", lock_path.display()))
+            .hint(ANOTHER)?;
         let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
@@ -85,7 +89,8 @@ fn make(path: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .with_context(|| format!("making the data folder {}", path.display()))?;
+        .with_context(|| format!("making the data folder {}", path.display()))
+        .hint(ANOTHER)?;
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & 0o022 != 0 {
         return Err(advised(

@@ -1,6 +1,9 @@
 //! The one place that reads the process's environment (besides the options that the argument parser reads itself).
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 use zeroize::Zeroizing;
 
 /// What the environment says, read once at the start.
@@ -57,8 +60,13 @@ impl Environment {
     }
 }
 
+/// Whether a variable is set, to nothing.
+pub(crate) fn is_empty(name: &OsStr) -> bool {
+    variable(name).is_some_and(|value| value.is_empty())
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-fn variable(name: &str) -> Option<OsString> {
+fn variable(name: impl AsRef<OsStr>) -> Option<OsString> {
     std::env::var_os(name)
 }
 

@@ -18,7 +18,8 @@ impl<'a> MakeWriter<'a> for Lines {
 /// When the filter cannot be read.
 pub(crate) fn start(filter: &str, format: Format) -> anyhow::Result<Lines> {
     let lines = Lines::new();
-    let filter = EnvFilter::try_new(filter)
+    // The database's driver tells every lost connection; what it means is said once, elsewhere.
+    let filter = EnvFilter::try_new(format!("sqlx=warn,{filter}"))
         .with_context(|| format!("--log: '{filter}' is not a filter"))
         .hint("write it like info or keyward_gateway=debug,info")?;
     let registry = tracing_subscriber::registry().with(filter);

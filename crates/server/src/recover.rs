@@ -1,14 +1,13 @@
 //! `keyward vault recover`: the way back in when the master key is lost, and the proof that there is one.
 
 use crate::{
-    advice::{Advise, advised},
+    advice::advised,
     args::{Format, RecoverArgs},
     config::DataConfig,
     data::DataFolder,
     environment::Environment,
     master::Source,
-    terminal,
-    vault::{self, CHECK_DATABASE},
+    terminal, vault,
 };
 use anyhow::Context;
 use keyward_control::{clock::Clock, proof};
@@ -58,7 +57,7 @@ async fn open(data: &DataConfig, identity: &str) -> anyhow::Result<(MasterKey, p
         Some(url) => Location::Postgres(url.clone()),
         None => Location::File(data.folder.join("keyward.db")),
     };
-    let store = Store::open(&location).await.context("opening the database").hint(CHECK_DATABASE)?;
+    let store = vault::opened(Store::open(&location).await).context("opening the database")?;
     let (master, unlocked) = vault::recover(&store, identity).await?;
     let proof = proof::prove(&store, &unlocked).await.context("checking the records")?;
     note(&store, identity, Clock::system().now()).await.context("noting the proof")?;

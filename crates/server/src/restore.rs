@@ -1,13 +1,12 @@
 //! `keyward restore`: a backup becomes a working installation again, in a place where nothing is yet.
 
 use crate::{
-    advice::{Advise, advised},
+    advice::advised,
     args::{Format, RestoreArgs},
     config::DataConfig,
     data::DataFolder,
     environment::Environment,
-    terminal,
-    vault::{self, CHECK_DATABASE},
+    terminal, vault,
 };
 use anyhow::{Context, bail};
 use keyward_control::{clock::Clock, proof};
@@ -35,17 +34,23 @@ pub(crate) fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
     // Read to its end before anything is made: a backup that is cut short restores nothing.
     let summary = verify_backup(open(&args.file, &identity)?).context("the backup does not hold")?;
     let source = vault::source(&data, &environment)?;
-    let folder = DataFolder::take(&data.folder)?;
+    let _folder = DataFolder::take(&data.folder)?;
+    // Once more, now that nobody else can make one.
+    refuse_existing(&data)?;
+    // What a restore left that was cut off.
+    clear(&unfinished(&data.folder));
     let runtime = tokio::runtime::Runtime::new().context("starting a runtime")?;
     let done = runtime.block_on(fill(&args.file, &identity, &data, source.as_ref()));
-    drop(folder);
     match done {
         Ok(proof) => {
             report(&data, &summary, &proof);
             Ok(if proof.bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
         Err(error) => {
-            clear(&data);
+            if data.database.is_none() {
+                clear(&unfinished(&data.folder));
+                clear(&database_file(&data));
+            }
             Err(error)
         }
     }
@@ -59,6 +64,11 @@ fn open(file: &Path, identity: &str) -> anyhow::Result<recovery::Decrypting<BufR
 
 fn database_file(data: &DataConfig) -> PathBuf {
     data.folder.join("keyward.db")
+}
+
+/// What the database is called until it is whole.
+pub(crate) fn unfinished(folder: &Path) -> PathBuf {
+    folder.join("keyward.db.restoring")
 }
 
 fn refuse_existing(data: &DataConfig) -> anyhow::Result<()> {
@@ -81,14 +91,12 @@ fn refuse_existing(data: &DataConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes away what a failed restore has made; what was there before was refused at the start.
-fn clear(data: &DataConfig) {
-    if data.database.is_none() {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut path = database_file(data).into_os_string();
-            path.push(suffix);
-            drop(fs::remove_file(PathBuf::from(path)));
-        }
+/// Takes away a database that a failed restore has made; what was there before was refused at the start.
+fn clear(database: &Path) {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        drop(fs::remove_file(PathBuf::from(path)));
     }
 }
 
@@ -100,9 +108,9 @@ async fn fill(
 ) -> anyhow::Result<proof::Proof> {
     let location = match &data.database {
         Some(url) => Location::Postgres(url.clone()),
-        None => Location::File(database_file(data)),
+        None => Location::File(unfinished(&data.folder)),
     };
-    let store = Store::open(&location).await.context("making the database").hint(CHECK_DATABASE)?;
+    let store = vault::opened(Store::open(&location).await).context("making the database")?;
     store.restore_from(open(file, identity)?).await.context("restoring the backup")?;
     let problems = store.integrity_check().await.context("checking the database")?;
     if !problems.is_empty() {
@@ -110,7 +118,8 @@ async fn fill(
     }
     let (master, unlocked) = vault::recover(&store, identity).await.context("getting the master key back")?;
     let proof = proof::prove(&store, &unlocked).await.context("checking the records")?;
-    match source.load()? {
+    let present = source.load()?;
+    match &present {
         Some(present) if present.id() == master.id() => {}
         Some(present) => {
             return Err(advised(
@@ -127,11 +136,18 @@ async fn fill(
                 },
             ));
         }
-        None => source.store(&master).context("writing the master key")?,
+        None => {}
     }
     let write = store.write(Actor::Operator, None, Clock::system().now()).await?;
     write.commit(vec![vault::said("backup.restore", json!({"file": file.display().to_string()}))]).await?;
     store.close().await;
+    if data.database.is_none() {
+        fs::rename(unfinished(&data.folder), database_file(data)).context("naming the restored database")?;
+    }
+    // Last: a restore that is cut off before this has a whole database, and `keyward vault recover` makes the key.
+    if present.is_none() {
+        source.store(&master).context("writing the master key")?;
+    }
     Ok(proof)
 }
 

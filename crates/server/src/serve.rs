@@ -13,11 +13,11 @@ use crate::{
     outbound::{self, Network},
     ready::{self, Demo, Ready},
     redact::{Lines, Redactor},
+    restore,
     stop::Signals,
     terminal,
     tls::Certificates,
-    vault::{self, CHECK_DATABASE},
-    wire,
+    vault, wire,
     wire::Outlet,
 };
 use anyhow::Context;
@@ -62,14 +62,19 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let lines = logs::start(&config.log, config.data.format)?;
     prepare_process(&config)?;
-    let demo_folder =
-        if config.demo { Some(tempfile::tempdir().context("making a folder for the demo")?) } else { None };
+    let demo_folder = if config.demo {
+        let folder = tempfile::Builder::new().prefix("keyward-demo-").tempdir();
+        Some(folder.context("making a folder for the demo")?)
+    } else {
+        None
+    };
     if let Some(folder) = &demo_folder {
         config.data.folder = folder.path().to_path_buf();
         config.data.database = None;
         config.data.master_key = crate::master::Source::File(folder.path().join("master.key"));
     }
     let folder = DataFolder::take(&config.data.folder)?;
+    refuse_unfinished(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .on_thread_start(background::give_way)
         .worker_threads(2)
@@ -82,6 +87,19 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     // Jobs that wait for the database are not waited for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Makes no new installation where a restore was cut off: nobody wants that.
+fn refuse_unfinished(config: &Config) -> anyhow::Result<()> {
+    let folder = &config.data.folder;
+    let unfinished = restore::unfinished(folder).exists() && !folder.join("keyward.db").exists();
+    if config.data.database.is_none() && unfinished {
+        return Err(advised(
+            format!("a restore into {} was cut off", folder.display()),
+            "run it again: keyward restore FILE --identity FILE --data-dir FOLDER",
+        ));
+    }
+    Ok(())
 }
 
 /// Shuts core dumps and debuggers out, picks the one cryptographic library, and asks for enough file descriptors.
@@ -203,21 +221,28 @@ struct Running {
 }
 
 async fn run(config: &Config, environment: &Environment, folder: &DataFolder, lines: &Lines) -> anyhow::Result<()> {
-    let mut signals = Signals::listen().context("taking over the signals")?;
     let folders = [config.config_dir.clone()];
     let loaded = if config.demo { Catalogue::embedded() } else { Catalogue::load(&folders) };
     let catalogue = Arc::new(loaded.hint("mend the file: `keyward provider check FILE` tells what is wrong with one")?);
     lines.know(Redactor::new(catalogue.providers().iter().map(AsRef::as_ref)).context("the catalogue's key shapes")?);
     let bound = Bound::bind(config)?;
+    if config.shows_tokens() {
+        tracing::warn!(
+            address = %config.admin_listen,
+            "other machines may reach the control API without TLS: give --tls-cert and --tls-key, or keep them out"
+        );
+    }
     let tokens = Tokens::make(environment)?;
     let (gateway_url, admin_url) = (bound.gateway_url.clone(), bound.admin_url.clone());
     let clock = Clock::system();
     // On a thread that gives way, so that the database's own threads do so too.
     let place = location(config);
     let opening = tokio::spawn(async move { Store::open(&place).await });
-    let store = opening.await?.context("opening the database").hint(CHECK_DATABASE)?;
+    let store = vault::opened(opening.await?).context("opening the database")?;
     let source = vault::source(&config.data, environment)?;
     let vault = vault::open(&store, source.as_ref(), clock.now()).await.context("opening the vault")?;
+    // Not earlier: Ctrl-C must end the wait for a database that does not answer, or for a passphrase.
+    let mut signals = Signals::listen().context("taking over the signals")?;
     let running = start(config, bound, &tokens, Opened { store, vault, catalogue, clock }).await?;
     let ca = config.tls.as_ref().map(|tls| tls.cert.as_path());
     folder.write_local(&admin_url, &tokens.local.text, ca)?;

@@ -17,9 +17,24 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// What to do when the database cannot be opened.
-pub(crate) const CHECK_DATABASE: &str =
-    "see that there is room and nobody else uses the file; with --database, that PostgreSQL runs and lets you in";
+/// A database that was to be opened; what to do when it cannot be.
+///
+/// # Errors
+/// The same as before.
+pub(crate) fn opened(store: Result<Store, keyward_store::Error>) -> anyhow::Result<Store> {
+    use keyward_store::Error;
+    let hint = match &store {
+        Err(Error::Corrupt { .. }) => {
+            "move the data folder aside and restore the last backup: keyward restore FILE --identity FILE --data-dir FOLDER"
+        }
+        Err(Error::Unreachable { .. }) => {
+            "see that nobody else uses the file; with --database, that PostgreSQL runs there"
+        }
+        Err(Error::ReadOnly) => "see whether the disk is mounted read-only, and who owns the file",
+        _ => "see that there is room, and who owns the file; with --database, that PostgreSQL lets you in",
+    };
+    store.hint(hint)
+}
 
 /// The longest passphrase that is read from a descriptor, in bytes.
 const LONGEST: u64 = 4096;

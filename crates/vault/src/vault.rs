@@ -18,6 +18,10 @@ use keyward_domain::{
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What to do when a keyring is there and its master key is not.
+const LOST: &str = "it is not there: put it back from where you keep a copy, or restore access with the recovery identity \
+    (keyward vault recover --identity FILE)";
+
 /// An unlocked vault. Shared as `Arc<Vault>`; opening takes no lock.
 pub struct Vault {
     state: ArcSwap<State>,
@@ -65,7 +69,7 @@ impl Vault {
     /// # Errors
     /// As [`Self::unlock`]; [`Error::BadMasterKey`] when the source holds no key; what the source itself refuses.
     pub fn unlock_from(source: &dyn MasterKeySource, rows: &[KeyringRow]) -> Result<Self, Error> {
-        let missing = || Error::BadMasterKey { from: source.describe(), reason: "it is not there: restore it" };
+        let missing = || Error::BadMasterKey { from: source.describe(), reason: LOST };
         let refused = match source.load()? {
             Some(master) => match Self::unlock(master, rows) {
                 Err(error @ Error::WrongMasterKey { .. }) => error,

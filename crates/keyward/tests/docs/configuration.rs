@@ -94,6 +94,22 @@ fn every_variable_that_is_read_stands_there_and_no_other() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_not_set() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = page::text(PAGE);
+    let rows = page::rows(&text, "Options of `keyward serve`");
+    let variables: Vec<&str> = rows.iter().flat_map(|row| page::code(&row[1])).collect();
+    assert!(variables.len() > 15, "{variables:?}");
+    let printed = |environment: &[&str]| {
+        let mut command = Command::new(crate::BINARY);
+        command.args(["serve", "--print-config"]).env_clear().env("HOME", folder.path());
+        command.envs(environment.iter().map(|name| (*name, "")));
+        Run::of(command, b"").ok().stdout
+    };
+    assert_eq!(printed(&variables), printed(&[]));
+}
+
+#[test]
 fn the_files_of_the_data_folder_stand_there_with_their_modes() {
     let server = Keyward::start(crate::BINARY);
     let text = page::text(PAGE);

@@ -1,10 +1,12 @@
 //! `kill -9` at any moment: what was in the journal arrives, once; the database is sound.
 
-use crate::world::{World, assert_answered, eventually};
-use keyward_testkit::{Script, Service, calls::main_call, cli::Run, wire::Connection};
+use crate::world::{BINARY, World, assert_answered, eventually};
+use keyward_testkit::{Keyward, Script, Service, calls::main_call, cli::Run, wire::Connection};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt as _,
     process::Command,
     sync::{
         Arc,
@@ -170,6 +172,37 @@ fn a_graceful_stop_finishes_calls_and_settles() {
             .find(|row: &Value| row["key"] == "web" && row["output_tokens"].as_u64() > Some(0))
     });
     assert!(row["requests"].as_u64() >= Some(1) && row["output_tokens"].as_u64() >= Some(10), "{row}");
+}
+
+/// Sends the signal of a terminal that goes away.
+fn hang_up(server: &Keyward) {
+    let mut command = Command::new("kill");
+    command.args(["-HUP", &server.pid().to_string()]);
+    let _sent = Run::of(command, b"").ok();
+}
+
+#[test]
+fn a_terminal_that_goes_away_stops_the_server_unless_it_is_to_be_outlived() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = |name: &str, line: &str| {
+        let wrapper = folder.path().join(name);
+        fs::write(&wrapper, format!("#!/bin/sh\n{line} {BINARY} \"$@\"\n")).expect("a file");
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("a mode");
+        Keyward::start(&wrapper.to_string_lossy())
+    };
+    // As a shell starts it, whatever started the tests.
+    let mut server = start("shell.sh", "exec env --default-signal=HUP");
+    hang_up(&server);
+    assert!(server.wait_exit().success(), "{}", server.log());
+    assert!(server.log().contains("stopped"), "the stop was graceful: {}", server.log());
+
+    // As `nohup` starts it.
+    let mut server = start("nohup.sh", "trap '' HUP; exec");
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("the process has a status");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a mask of signals").trim();
+    assert_eq!(u64::from_str_radix(ignored, 16).expect("hexadecimal") & 1, 1, "{status}");
+    hang_up(&server);
+    assert!(server.stop().success(), "{}", server.log());
 }
 
 #[test]

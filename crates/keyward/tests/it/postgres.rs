@@ -4,12 +4,14 @@
 use crate::world::{BINARY, PROJECT, World, assert_answered, assert_refused, eventually};
 use keyward_testkit::{
     Keyward, Postgres, Script, Service,
+    cli::Run,
     server::Options,
     wire::{Request, Response},
 };
 use serde_json::{Value, json};
 use std::{
     fs,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -244,6 +246,10 @@ fn calls_go_on_while_the_database_is_away_and_are_counted_when_it_is_back() {
     }
     let refused = world.server.api("POST", "/api/v1/projects", Some(&json!({"name": "later"})));
     assert_eq!((refused.status, refused.json()["code"].as_str()), (503, Some("database_unreachable")));
+    let mut doctor = Command::new(BINARY);
+    doctor.args(["doctor"]).env_clear().env("KEYWARD_DATA_DIR", world.server.data());
+    let doctor = Run::of(doctor, b"");
+    assert!(doctor.status == 1 && doctor.stdout.contains("does not answer"), "{}", doctor.all());
     postgres.launch();
     world.usage_of("web", 6);
     let _told = world.server.tell(&["key", "revoke", "web"]);

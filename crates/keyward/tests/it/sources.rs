@@ -192,6 +192,20 @@ fn a_passphrase_is_asked_for_at_the_terminal_and_never_shown() {
 }
 
 #[test]
+fn the_question_for_a_passphrase_can_be_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let at = data.to_string_lossy().into_owned();
+    let serve = ["serve", "--master-key", "passphrase", "--data-dir", &at, "--gateway-listen", "127.0.0.1:0"];
+    let serve = [&serve[..], &["--admin-listen", "127.0.0.1:0"]].concat();
+    let mut asked = Terminal::run(BINARY, &serve);
+    asked.wait_for("Choose a passphrase");
+    asked.wait_for(": ");
+    assert_ne!(asked.interrupt(), 0, "{}", asked.shown());
+    assert!(!data.join("master.passphrase").exists() && !asked.shown().contains("is ready"), "{}", asked.shown());
+}
+
+#[test]
 fn the_recovery_identity_brings_a_lost_passphrase_back() {
     let given = Phrase::new(&text(ALNUM, 24));
     let mut server = given.server();

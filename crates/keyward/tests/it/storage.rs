@@ -15,6 +15,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{Seek as _, SeekFrom, Write as _},
+    os::unix::fs::PermissionsExt as _,
     process::Command,
 };
 
@@ -155,6 +156,29 @@ fn killed_on_a_full_disk_it_comes_back_with_everything() {
     let mut command = Command::new("sqlite3");
     command.arg(world.server.data().join("keyward.db")).arg("pragma integrity_check; pragma foreign_key_check;");
     assert_eq!(Run::of(command, b"").ok().stdout.trim(), "ok");
+}
+
+#[test]
+fn a_restore_that_was_cut_off_makes_no_new_installation_and_can_be_run_again() {
+    let (world, _) = World::simple(Service::OpenAi, Script::default());
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (backup, data) = (path("backup"), path("data"));
+    let identity = world.server.folder().join("identity.txt").to_string_lossy().into_owned();
+    let _told = world.server.tell(&["backup", &backup]);
+    fs::create_dir(&data).expect("a folder");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("a mode");
+    fs::write(path("data/keyward.db.restoring"), "half of it").expect("written");
+    let serve = ["serve", "--data-dir", &data, "--gateway-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let refused = world.server.run(&serve);
+    assert!(refused.status == 2 && refused.stderr.contains("cut off"), "{}", refused.all());
+    assert!(refused.stderr.contains("hint: run it again: keyward restore"), "{}", refused.stderr);
+    let _told = world.server.tell(&["restore", &backup, "--identity", &identity, "--data-dir", &data]);
+    let left: BTreeSet<String> = fs::read_dir(&data)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(left, ["keyward.db", "keyward.lock", "master.key"].map(str::to_owned).into());
 }
 
 /// Overwrites a page in the middle of a table.

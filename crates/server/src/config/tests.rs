@@ -60,7 +60,7 @@ fn what_cannot_be_is_refused_by_name() {
 fn a_mistake_in_the_file_is_told_with_its_line_and_a_way_on() {
     let error = with_file("threads = 2\ncolour = 1\n", |_| {}).expect_err("no such setting");
     assert!(format!("{error:#}").contains("keyward.toml does not fit: line 2: unknown field `colour`"), "{error:#}");
-    assert!(advice::hints(&error).concat().contains("--print-config"), "{error:#}");
+    assert!(advice::hints(&error).concat().contains("serve --help"), "{error:#}");
 }
 
 #[test]
@@ -83,6 +83,19 @@ fn passwords_are_masked() {
 }
 
 #[test]
+fn a_control_api_without_tls_is_for_this_machine() {
+    for (text, shows) in [
+        ("", false),
+        ("admin_listen = '[::1]:8701'", false),
+        ("admin_listen = '0.0.0.0:8701'", true),
+        ("admin_listen = '10.0.0.1:8701'", true),
+        ("admin_listen = '0.0.0.0:8701'\ntls_cert = 'a'\ntls_key = 'b'", false),
+    ] {
+        assert_eq!(with_file(text, |_| ()).expect("fits").shows_tokens(), shows, "{text}");
+    }
+}
+
+#[test]
 fn printed_settings_can_be_read_back() {
     let config = with_file("drain = '90s'", |args| args.threads = Some(3)).expect("fits");
     let printed = config.print().expect("printed");
@@ -91,4 +104,7 @@ fn printed_settings_can_be_read_back() {
     again.expect("fits");
     assert!(printed.contains("threads = 3"), "{printed}");
     assert!(printed.contains("drain = \"90000ms\""), "{printed}");
+    let config = with_file("drain = '90s'", |args| args.data.format = Format::Json).expect("fits");
+    let printed: serde_json::Value = serde_json::from_str(&config.print().expect("printed")).expect("JSON");
+    assert_eq!(printed["drain"], "90000ms");
 }
