@@ -9,9 +9,12 @@ use serde_json::json;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  keyward completions bash > ~/.local/share/bash-completion/completions/keyward
-  keyward completions zsh > ~/.zfunc/_keyward
-  keyward completions fish > ~/.config/fish/completions/keyward.fish")]
+  source <(keyward completions bash)
+  source <(keyward completions zsh)
+  keyward completions fish | source
+
+That is for this shell. To keep it, put the line into ~/.bashrc, ~/.zshrc behind `compinit`, or
+~/.config/fish/config.fish.")]
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]
