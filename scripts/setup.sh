@@ -7,6 +7,10 @@ what=${1:-all}
 
 say() { printf '==> %s\n' "$*"; }
 have() { command -v "$1" >/dev/null 2>&1; }
+case $what in
+    build | all) ;;
+    *) say "Usage: scripts/setup.sh [build|all]: what building needs, or what building and testing need (the default)"; exit 2 ;;
+esac
 
 # package:command-or-file-that-proves-it:why
 build_needs=(
@@ -51,7 +55,7 @@ if [ ${#names[@]} -gt 0 ]; then
     fi
     root=()
     if [ "$(id -u)" -ne 0 ]; then
-        have sudo || { say "Run this as root, or install sudo: apt-get needs it."; exit 2; }
+        have sudo || { say "Installing needs root or sudo. As root: apt-get update && apt-get install ${names[*]}"; exit 2; }
         root=(sudo)
     fi
     say "Installing: ${names[*]}"
