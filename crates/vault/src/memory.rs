@@ -1,5 +1,5 @@
 //! Pages of memory for keys: outside core dumps, never swapped, where the kernel allows even hidden from itself. One
-//! page for one key, or a [`Shelf`] of pages for many small ones.
+//! page for one key, or a `Shelf` of pages for many small ones.
 //! The only place in the project with `unsafe`; nothing but mapping, reading, wiping and unmapping lives here.
 
 mod shelf;
