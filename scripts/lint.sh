@@ -8,6 +8,9 @@ say "Formatting"
 cargo fmt --all -- --check
 say "Walls between the rooms"
 cargo run --quiet --locked -p xtask -- walls
+say "Lock files"
+cargo tree --locked --quiet >/dev/null
+cargo tree --locked --quiet --manifest-path fuzz/Cargo.toml >/dev/null
 say "Clippy"
 cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 say "Documentation"
