@@ -11,6 +11,7 @@ cargo run --quiet --locked -p xtask -- walls
 say "Lock files"
 cargo tree --locked --quiet >/dev/null
 cargo tree --locked --quiet --manifest-path fuzz/Cargo.toml >/dev/null
+cargo tree --locked --quiet --manifest-path bench/Cargo.toml >/dev/null
 say "Clippy"
 cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 say "Documentation"
