@@ -4,6 +4,7 @@
 use anyhow::Result;
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +19,7 @@ const LONG_BY_NATURE: &[&str] = &[];
 /// # Errors
 /// When a file of the tree cannot be read.
 pub(crate) fn problems(root: &Path) -> Result<Vec<String>> {
+    fs::metadata(root)?;
     let mut files = Vec::new();
     walk(root, &mut files)?;
     let mut problems = Vec::new();
@@ -35,8 +37,13 @@ pub(crate) fn problems(root: &Path) -> Result<Vec<String>> {
     Ok(problems)
 }
 
+/// The files under a folder. What vanishes during the walk (a test's scratch folder) is not part of the tree.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let skipped =
@@ -156,5 +163,6 @@ mod tests {
         assert!(rust_file("crates/x/src/a.rs", "//! A.\n").is_empty());
         assert_eq!(secrets("a", &format!("key = gsk_{}", "a".repeat(52))).len(), 1);
         assert!(secrets("a", "key = gsk_EXAMPLE").is_empty());
+        assert!(super::problems(Path::new("no/such/tree")).is_err());
     }
 }
