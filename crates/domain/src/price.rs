@@ -184,7 +184,8 @@ pub struct PriceBook {
     /// The version: the data file's own, plus a digest of the operator's overlay when there is one.
     pub version: Box<str>,
     prices: Vec<Price>,
-    index: HashMap<Box<str>, Vec<usize>>,
+    /// By provider, and by model in lower case.
+    index: HashMap<Box<str>, HashMap<Box<str>, Vec<usize>>>,
 }
 
 impl Fees {
@@ -358,21 +359,14 @@ impl PriceBook {
     /// operator's overlay wins when it is given last.
     #[must_use]
     pub fn new(version: &str, prices: Vec<Price>) -> Self {
-        let mut index: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut index: HashMap<Box<str>, HashMap<Box<str>, Vec<usize>>> = HashMap::new();
         for (position, price) in prices.iter().enumerate().rev() {
+            let models = index.entry(price.provider.clone()).or_default();
             for name in std::iter::once(&price.model).chain(&price.aliases) {
-                index.entry(Self::name(&price.provider, name)).or_default().push(position);
+                models.entry(name.to_ascii_lowercase().into()).or_default().push(position);
             }
         }
         Self { version: version.into(), prices, index }
-    }
-
-    fn name(provider: &str, model: &str) -> Box<str> {
-        let mut name = String::with_capacity(provider.len() + model.len() + 1);
-        name.push_str(provider);
-        name.push('\0');
-        name.push_str(&model.to_ascii_lowercase());
-        name.into()
     }
 
     /// The price that holds for a model at a time; a dated name such as `gpt-5.4-2026-03-05` falls back to `gpt-5.4`.
@@ -385,8 +379,14 @@ impl PriceBook {
     }
 
     fn exact(&self, provider: &str, model: &str, at: Millis) -> Option<&Price> {
-        self.index
-            .get(&Self::name(provider, model))?
+        let models = self.index.get(provider)?;
+        // HOT: nearly every name is in lower case already, and is looked up as it is.
+        let positions = if model.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            models.get(&*model.to_ascii_lowercase())
+        } else {
+            models.get(model)
+        };
+        positions?
             .iter()
             .filter_map(|position| self.prices.get(*position))
             .find(|price| price.from.is_none_or(|from| from <= at) && price.until.is_none_or(|until| at < until))

@@ -53,14 +53,12 @@ impl Node {
     /// `Model` for `model`, others `generation_config` for `generationConfig`.
     #[must_use]
     pub fn misspelt(&self, key: &[u8]) -> Option<&[u8]> {
-        let letters =
-            |text: &'_ [u8]| text.iter().filter(|byte| **byte != b'_').map(u8::to_ascii_lowercase).collect::<Vec<_>>();
-        // Only a key of about the same length can be meant; most keys are none.
-        let near = |name: &[u8]| name.len().abs_diff(key.len()) <= 8 && starts_alike(name, key);
+        // HOT: asked for every key of every request; nothing is copied. Only a key of about the same length can be meant.
+        let near = |name: &[u8]| name.len().abs_diff(key.len()) <= 8;
         self.children
             .iter()
             .map(|(name, _)| &**name)
-            .find(|name| near(name) && *name != key && letters(name) == letters(key))
+            .find(|name| near(name) && *name != key && letters(name).eq(letters(key)))
     }
 
     /// Whether anything below a key of this place is watched.
@@ -79,9 +77,9 @@ const fn shape(key: &[u8]) -> u64 {
     1 << (key.len().wrapping_mul(7).wrapping_add(first) % 64)
 }
 
-fn starts_alike(name: &[u8], key: &[u8]) -> bool {
-    let first = |text: &[u8]| text.iter().find(|byte| **byte != b'_').map(u8::to_ascii_lowercase);
-    first(name) == first(key)
+/// The letters of a name, without what parsers may differ about.
+fn letters(name: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    name.iter().filter(|byte| **byte != b'_').map(u8::to_ascii_lowercase)
 }
 
 /// A set of paths, ready to be followed.
@@ -254,6 +252,10 @@ mod tests {
         assert!(element.filtered);
         assert_eq!(paths.filter(0), b"V");
         assert_eq!(paths.longest_key(), 5);
-        assert_eq!(paths.node(ROOT).and_then(|root| root.misspelt(b"Usage")), Some(&b"usage"[..]));
+        let misspelt = |key: &[u8]| paths.node(ROOT).and_then(|root| root.misspelt(key)).map(<[u8]>::to_vec);
+        assert_eq!(misspelt(b"Usage").as_deref(), Some(&b"usage"[..]));
+        assert_eq!(misspelt(b"_us_AGE").as_deref(), Some(&b"usage"[..]));
+        assert_eq!(misspelt(b"usage"), None);
+        assert_eq!(misspelt(b"usages"), None);
     }
 }

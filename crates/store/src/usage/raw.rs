@@ -14,7 +14,7 @@ use keyward_domain::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Arguments as _, AssertSqlSafe};
-use std::collections::HashSet;
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 statements! {
     NOTE_DAY = "insert into usage_days (day) values ($1) on conflict (day) do nothing";
@@ -157,6 +157,31 @@ pub(crate) async fn ensure(store: &Store, open: &mut Open, day: Day, learned: &m
     Ok(())
 }
 
+/// Texts that many events share: each is made once for as long as the same one comes again, and then only counted.
+#[derive(Default)]
+struct Texts {
+    last: [Option<Arc<str>>; 4],
+    client: Option<(IpAddr, Arc<str>)>,
+}
+
+impl Texts {
+    // HOT: a copy for every text of every event would be most of what collecting costs this thread.
+    fn of(&mut self, column: usize, text: &str) -> Arc<str> {
+        let Some(last) = self.last.get_mut(column) else { return clean(text).into() };
+        match last {
+            Some(last) if **last == *text => Arc::clone(last),
+            _ => Arc::clone(last.insert(clean(text).into())),
+        }
+    }
+
+    fn client(&mut self, address: IpAddr) -> Arc<str> {
+        match &self.client {
+            Some((last, text)) if *last == address => Arc::clone(text),
+            _ => Arc::clone(&self.client.insert((address, address.to_string().into())).1),
+        }
+    }
+}
+
 macro_rules! add {
     ($arguments:ident, $($value:expr),*) => {
         { $($arguments.add($value).map_err(sqlx::Error::Encode)?;)* }
@@ -165,7 +190,7 @@ macro_rules! add {
 
 /// The columns of one event, added to the arguments of a statement.
 macro_rules! add_event {
-    ($arguments:expr, $event:expr, $series:expr) => {{
+    ($arguments:expr, $event:expr, $series:expr, $texts:expr) => {{
         let (event, usage): (&UsageEvent, &Usage) = ($event, &$event.usage);
         let buckets = &usage.buckets;
         // Nearly every provider answers with the model that was asked for: that is stored as nothing at all.
@@ -184,17 +209,17 @@ macro_rules! add_event {
             stored(buckets.reasoning),
             event.cost.nano(),
             place(&BASES, &event.basis),
-            clean(&event.price_version),
+            $texts.of(0, &event.price_version),
             i64::from(event.status),
             place(&OUTCOMES, &event.outcome),
             stored(event.first_byte_us),
             stored(event.total_us),
-            event.client.to_string(),
-            clean(&event.user_agent),
+            $texts.client(event.client),
+            $texts.of(1, &event.user_agent),
             i64::from(event.secret_slot),
             clean(&event.upstream_id),
-            answered.map(clean),
-            usage.tier.as_deref().map(clean),
+            answered.map(|answered| $texts.of(2, answered)),
+            usage.tier.as_deref().map(|tier| $texts.of(3, tier)),
             Extra::of(usage)
         );
     }};
@@ -204,13 +229,14 @@ macro_rules! add_event {
 pub(crate) async fn insert(open: &mut Open, day: Day, events: &[(&UsageEvent, i64)]) -> Result<u64, sqlx::Error> {
     let (head, tail) = texts(day);
     let mut inserted = 0;
+    let mut texts = Texts::default();
     for chunk in super::chunks(events, super::ROWS) {
         let rows = match open {
             Open::Lite(tx) => {
                 let mut arguments = sqlx::sqlite::SqliteArguments::default();
                 arguments.reserve(chunk.len() * COLUMNS.len(), 0);
                 for (event, series) in chunk {
-                    add_event!(arguments, event, *series);
+                    add_event!(arguments, event, *series, texts);
                 }
                 let sql = format!("{head}{}{tail}", super::question_marks(chunk.len(), COLUMNS.len()));
                 sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut **tx).await?.rows_affected()
@@ -219,7 +245,7 @@ pub(crate) async fn insert(open: &mut Open, day: Day, events: &[(&UsageEvent, i6
                 let mut arguments = sqlx::postgres::PgArguments::default();
                 arguments.reserve(chunk.len() * COLUMNS.len(), 0);
                 for (event, series) in chunk {
-                    add_event!(arguments, event, *series);
+                    add_event!(arguments, event, *series, texts);
                 }
                 let sql = format!("{head}{}{tail}", super::numbered(chunk.len(), COLUMNS.len()));
                 sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut **tx).await?.rows_affected()
