@@ -90,4 +90,10 @@ impl Rounds {
     pub fn added(&self, target: usize, other: usize, what: impl Fn(&Turn) -> f64) -> Figure {
         Figure::median(self.0.iter().map(|round| what(&round[target]) - what(&round[other])))
     }
+
+    /// What one target adds over a base, as a multiple of what another adds, round by round.
+    pub fn added_ratio(&self, [target, other]: [usize; 2], base: usize, what: impl Fn(&Turn) -> f64) -> Figure {
+        let added = |round: &[Turn], index: usize| what(&round[index]) - what(&round[base]);
+        Figure::median(self.0.iter().map(|round| added(round, target) / added(round, other)))
+    }
 }
