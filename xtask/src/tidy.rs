@@ -163,6 +163,6 @@ mod tests {
         assert!(rust_file("crates/x/src/a.rs", "//! A.\n").is_empty());
         assert_eq!(secrets("a", &format!("key = gsk_{}", "a".repeat(52))).len(), 1);
         assert!(secrets("a", "key = gsk_EXAMPLE").is_empty());
-        assert!(super::problems(Path::new("no/such/tree")).is_err());
+        assert!(problems(Path::new("no/such/tree")).is_err());
     }
 }
