@@ -75,6 +75,10 @@ id!(
     TokenId
 );
 id!(
+    /// A budget.
+    BudgetId
+);
+id!(
     /// One call through the gateway.
     RequestId
 );

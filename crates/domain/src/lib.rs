@@ -5,6 +5,7 @@
 
 pub mod api_token;
 pub mod audit;
+pub mod budget;
 pub mod digest;
 pub mod environment;
 pub mod glob;
@@ -21,9 +22,10 @@ pub mod snapshot;
 pub mod times;
 pub mod token;
 pub mod usage;
+pub mod window;
 
 pub use environment::Environment;
-pub use id::{AuditId, CredentialId, KeyId, MemberId, ProjectId, RequestId, TokenId};
+pub use id::{AuditId, BudgetId, CredentialId, KeyId, MemberId, ProjectId, RequestId, TokenId};
 pub use money::Money;
 
 /// Milliseconds since 1970-01-01T00:00:00Z. The only form of time that is stored or sent between rooms.

@@ -47,12 +47,30 @@ pub struct Policy {
     /// The most output tokens a call may ask for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
+    /// The output cap that is added to a call that has none, in tokens. Left out: [`Self::max_output_tokens`], or what
+    /// the model gives at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_output_tokens: Option<u64>,
+    /// What happens to a call that a budget cannot pay as it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when_short: Option<WhenShort>,
     /// The largest request body, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body_bytes: Option<u64>,
     /// How long the old secret of a key lives on after a rotation, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_overlap_ms: Option<u64>,
+}
+
+/// What happens to a call whose output cap costs more than a budget has left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenShort {
+    /// The cap is lowered to what the budget pays, and an answer header says so.
+    #[default]
+    Clamp,
+    /// The call is refused.
+    Refuse,
 }
 
 impl Policy {
@@ -70,6 +88,8 @@ impl Policy {
             tokens_per_minute: self.tokens_per_minute.or(above.tokens_per_minute),
             concurrency: self.concurrency.or(above.concurrency),
             max_output_tokens: self.max_output_tokens.or(above.max_output_tokens),
+            default_output_tokens: self.default_output_tokens.or(above.default_output_tokens),
+            when_short: self.when_short.or(above.when_short),
             max_body_bytes: self.max_body_bytes.or(above.max_body_bytes),
             rotation_overlap_ms: self.rotation_overlap_ms.or(above.rotation_overlap_ms),
         }

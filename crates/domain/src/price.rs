@@ -1,5 +1,7 @@
 //! Prices and what a call costs. Every dimension a provider bills by is a field; nothing is a float.
 
+pub mod bound;
+
 use crate::{
     Millis, Money,
     provider::Counter,
@@ -109,6 +111,27 @@ pub struct RegionRate {
     pub permille: u32,
 }
 
+/// The most that one call can use of what is billed besides tokens, where the provider's documentation or the operator
+/// says so and the request does not. What has a fee and no bound cannot be held for, and is refused under a budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Most {
+    /// Web searches or search units.
+    pub searches: Option<u64>,
+    /// Searches in the customer's own files.
+    pub file_searches: Option<u64>,
+    /// Runs of code in the provider's sandbox.
+    pub code_runs: Option<u64>,
+    /// Seconds of sound or compute.
+    pub seconds: Option<u64>,
+    /// Pages read.
+    pub pages: Option<u64>,
+    /// Characters spoken.
+    pub characters: Option<u64>,
+    /// How often the model reads its input while the provider runs tools for it.
+    pub turns: Option<u64>,
+}
+
 /// The price of one model at one provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,6 +168,9 @@ pub struct Price {
     /// The most output the model gives, in tokens, when known.
     #[serde(default)]
     pub max_output: Option<u64>,
+    /// The most that one call can use of what no request bounds.
+    #[serde(default)]
+    pub most: Most,
     /// Where the figure comes from.
     #[serde(default)]
     pub source: Box<str>,

@@ -77,6 +77,8 @@ refusals! {
     BudgetExhausted = "budget_exhausted", 429, false;
     /// A money budget applies and the model has no price.
     Unpriced = "unpriced", 403, false;
+    /// The money for the call could not be set aside: the database did not answer.
+    BudgetUnavailable = "budget_unavailable", 503, true;
     /// The project has no usable credential for the provider.
     NoCredential = "no_credential", 503, false;
     /// The vault could not open the credential.

@@ -1,7 +1,8 @@
 //! What the control plane tells the gateway. The gateway turns it into its own immutable tables; it never asks back.
 
 use crate::{
-    CredentialId, Environment, KeyId, Millis, ProjectId,
+    BudgetId, CredentialId, Environment, KeyId, Millis, ProjectId,
+    budget::{Budget, SharedRates},
     grant::Grant,
     price::PriceBook,
     provider::Provider,
@@ -57,6 +58,12 @@ pub enum Update {
     Forget(Vec<KeyId>),
     /// Routes that are new or changed.
     Routes(Vec<Route>),
+    /// Budgets that are new or changed. What was used of them stays.
+    Budgets(Vec<Budget>),
+    /// Budgets that are gone.
+    ForgetBudgets(Vec<BudgetId>),
+    /// Rates that all calls of a scope share, new or changed; one without any rate is gone.
+    Rates(Vec<SharedRates>),
 }
 
 /// The whole picture.
@@ -70,6 +77,10 @@ pub struct Everything {
     pub routes: Vec<Route>,
     /// All prices.
     pub prices: Arc<PriceBook>,
+    /// All budgets.
+    pub budgets: Vec<Budget>,
+    /// All rates that scopes share.
+    pub rates: Vec<SharedRates>,
     /// All objects that belong to somebody.
     pub objects: Vec<OwnedObject>,
 }

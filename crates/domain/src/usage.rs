@@ -1,6 +1,9 @@
 //! What a call used, in disjoint buckets, and the event that records it.
 
-use crate::{CredentialId, Environment, KeyId, Millis, Money, ProjectId, RequestId};
+use crate::{
+    CredentialId, Environment, KeyId, Millis, Money, ProjectId, RequestId,
+    budget::{Hold, LeaseId},
+};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -156,6 +159,8 @@ pub enum Outcome {
     UpstreamLost,
     /// Keyward cut the call: the key was revoked, or the service stopped.
     Cut,
+    /// Nobody knows: the gateway ended while the call was open. What was held for it is charged.
+    Lost,
 }
 
 /// One metered call. Prompts and answers are never part of it.
@@ -203,6 +208,10 @@ pub struct UsageEvent {
     pub secret_slot: u8,
     /// The provider's own id of the call, when it gave one.
     pub upstream_id: Box<str>,
+    /// What was held for the call on each of its leases. None: no budget was above the key.
+    pub held: Option<Money>,
+    /// The leases that its cost is taken from.
+    pub leases: Vec<LeaseId>,
 }
 
 /// An object at the provider (a file, a batch, a stored response) that belongs to whoever made it.
@@ -246,4 +255,6 @@ pub enum GatewayEvent {
     Object(OwnedObject),
     /// A credential was found dead, without money, or well again.
     Credential(CredentialReport),
+    /// A call is about to be sent, and so much is held for it.
+    Hold(Box<Hold>),
 }
