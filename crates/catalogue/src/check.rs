@@ -1,5 +1,6 @@
 //! Says what is wrong with a provider or price file, where, and what to do about it.
 
+mod bounds;
 mod examples;
 mod operations;
 mod price;

@@ -1,6 +1,6 @@
 //! Whether the operations of a provider file make sense.
 
-use super::{Findings, is_slug};
+use super::{Findings, bounds, is_slug};
 use crate::{path::JsonPath, template};
 use keyward_domain::provider::{BodyKind, ModelSource, Operation, Provider};
 use std::collections::HashMap;
@@ -26,6 +26,7 @@ pub(super) fn check(findings: &mut Findings<'_>, provider: &Provider) {
         usage(findings, provider, &place, operation);
         body(findings, &place, operation);
         objects(findings, &place, operation);
+        bounds::operation(findings, provider, &place, operation);
         let call = (operation.method.to_string(), without_names(&operation.path), operation.websocket);
         if let Some(first) = seen.insert(call, index) {
             let other = provider.operations.get(first).map(|other| &*other.name).unwrap_or_default();

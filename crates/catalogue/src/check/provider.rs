@@ -1,6 +1,6 @@
 //! Whether a provider file makes sense, beyond its fields being there.
 
-use super::{Findings, Problem, Source, examples, is_day, is_slug, operations};
+use super::{Findings, Problem, Source, bounds, examples, is_day, is_slug, operations};
 use crate::{path::JsonPath, sample, shape};
 use keyward_domain::provider::{KeyShape, Provider, UsageShape};
 
@@ -11,6 +11,7 @@ pub(super) fn problems(source: &Source<'_>, provider: &Provider) -> Vec<Problem>
     addresses(&mut findings, provider);
     headers(&mut findings, provider);
     operations::check(&mut findings, provider);
+    bounds::tools(&mut findings, provider);
     for (name, shape) in &provider.usage {
         usage(&mut findings, provider, name, shape);
     }

@@ -171,3 +171,21 @@ fn price_files_are_checked_too() {
         assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{extra}: {problems:?}");
     }
 }
+
+#[test]
+fn what_bounds_need_must_make_sense() {
+    for (line, problem) in [
+        ("tools = \"t\"", "there is no tool set `t`"),
+        ("unseen = [\"a[\"]", "is not closed"),
+        ("default_answers = 0", "nought"),
+        ("thinking = \"a[]\"", "not the path of a field"),
+        ("tier = { path = \"\", fixed = [] }", "not the path of a field"),
+    ] {
+        let found = after("usage = \"chat\"\n[usage", &format!("usage = \"chat\"\n{line}\n[usage")).join("\n");
+        assert!(found.contains(problem), "{line}: {found}");
+    }
+    let with = |set: &str| after("[usage.chat]", &format!("{set}\n[usage.chat]")).join("\n");
+    assert!(with("[tools.t]\nkinds = {}").contains("looks nowhere"));
+    assert!(with("[tools.t]\nlists = [\"tools\"]").contains("no operation has"));
+    assert!(with("[tools.t]\nlists = [\"tools\"]\nturns = 0").contains("at least one turn"));
+}
