@@ -9,11 +9,12 @@
 )]
 
 use keyward_domain::{
-    CredentialId, Environment, KeyId, Millis, Money, ProjectId, RequestId,
+    BudgetId, CredentialId, Environment, KeyId, Millis, Money, ProjectId, RequestId,
     audit::Actor,
+    budget::{Account, Hold, LeaseId, Wish},
     usage::{Buckets, CostBasis, Outcome, Units, Usage, UsageEvent},
 };
-use keyward_store::{AuditSeal, Batch, Change, KeyRow, KeyStatus, Location, Position, ProjectRow, Store};
+use keyward_store::{AuditSeal, Batch, Change, KeyRow, KeyStatus, LeaseAsk, Location, Position, ProjectRow, Store};
 use std::{sync::Arc, time::Instant};
 
 /// Seals audit rows about as dearly as the vault does.
@@ -72,6 +73,8 @@ fn call(number: u32, keys: u32) -> UsageEvent {
         user_agent: "OpenAI/Python 2.7.1".into(),
         secret_slot: 0,
         upstream_id: "chatcmpl-BxYz0123456789abcdefABCDEF".into(),
+        held: None,
+        leases: Vec::new(),
     }
 }
 
@@ -82,15 +85,75 @@ fn cpu() -> (f64, f64) {
     (micros(usage.user_time()), micros(usage.system_time()))
 }
 
-async fn collect(store: &Store, first: u32, size: usize, keys: u32) {
-    let events: Vec<UsageEvent> = (0..EVENTS).map(|number| call(first + number, keys)).collect();
+/// Three budgets above each key: its own, its project's, and the organisation's.
+async fn lend(store: &Store, keys: u32) -> Vec<[LeaseId; 3]> {
+    let ask = |budget: u32| LeaseAsk {
+        wish: Wish {
+            account: Account { budget: BudgetId::new(NOW, filling(budget)), start: NOW },
+            needed: Money::from_nano(1),
+            wanted: Money::from_nano(1 << 50),
+        },
+        limit: Money::from_nano(1 << 60),
+        ends_at: i64::MAX,
+        rolling: None,
+    };
+    let asks: Vec<LeaseAsk> = (0..keys + 2).map(ask).collect();
+    let mut leases = Vec::new();
+    for asks in asks.chunks(256) {
+        leases.extend(store.lease(1, asks, NOW).await.unwrap().into_iter().map(|granted| granted.lease));
+    }
+    (0..keys as usize).map(|key| [leases[key + 2], leases[1], leases[0]]).collect()
+}
+
+/// How the events name leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Budgets {
+    /// Not at all.
+    None,
+    /// Three each; all that began has ended in the same batch.
+    Three,
+    /// Three each; every call ends in the batch after the one it began in.
+    ThreeHeld,
+}
+
+fn hold(call: &UsageEvent) -> Hold {
+    Hold {
+        call: call.id,
+        at: call.at,
+        key: call.key,
+        project: call.project,
+        environment: call.environment,
+        provider: call.provider.clone(),
+        model: call.model.clone(),
+        operation: call.operation.clone(),
+        credential: call.credential,
+        amount: call.cost,
+        leases: call.leases.clone(),
+        price_version: call.price_version.clone(),
+    }
+}
+
+async fn collect(store: &Store, first: u32, size: usize, keys: u32, budgets: Budgets) {
+    let leases = if budgets == Budgets::None { Vec::new() } else { lend(store, keys).await };
+    let mut events: Vec<UsageEvent> = (0..EVENTS).map(|number| call(first + number, keys)).collect();
+    for (event, number) in events.iter_mut().zip(first..).filter(|_| budgets != Budgets::None) {
+        event.held = Some(event.cost);
+        event.leases = leases[(number % keys) as usize].to_vec();
+    }
+    let holds: Vec<Hold> = events.iter().filter(|event| event.held.is_some()).map(hold).collect();
+    // What is held in a batch: its own calls, or those of the next.
+    let mut holds = holds.chunks(size).map(<[Hold]>::to_vec);
+    if budgets == Budgets::ThreeHeld {
+        drop(holds.next());
+    }
     let batches: Vec<Batch> = events
         .chunks(size)
         .zip(1..)
         .map(|(usage, seq)| Batch {
             usage: usage.to_vec(),
-            objects: Vec::new(),
+            holds: holds.next().unwrap_or_default(),
             positions: vec![Position { stream: "s".to_owned(), seq }],
+            ..Batch::default()
         })
         .collect();
     let (began, before) = (Instant::now(), cpu());
@@ -100,7 +163,7 @@ async fn collect(store: &Store, first: u32, size: usize, keys: u32) {
     let after = cpu();
     let (own, kernel) = ((after.0 - before.0) / f64::from(EVENTS), (after.1 - before.1) / f64::from(EVENTS));
     println!(
-        "collect {EVENTS} events of {keys} keys in batches of {size}: {:.2} us CPU ({own:.2} own, {kernel:.2} kernel), \
+        "collect {EVENTS} events of {keys} keys in batches of {size}, budgets {budgets:?}: {:.2} us CPU ({own:.2} own, {kernel:.2} kernel), \
          {:.2} us wall per event",
         own + kernel,
         began.elapsed().as_secs_f64() * 1e6 / f64::from(EVENTS)
@@ -167,8 +230,19 @@ async fn main() {
     let store = Store::open(&location).await.unwrap();
     store.seal_audit_with(Arc::new(Hash));
     println!("{}", store.kind());
-    for (round, (size, keys)) in [(500, 50), (1_000, 50), (2_000, 50), (1_000, 1_000)].into_iter().enumerate() {
-        collect(&store, u32::try_from(round).unwrap() * EVENTS, size, keys).await;
+    store.begin_node(1, "measured", "boot", NOW).await.unwrap();
+    let rounds = [
+        (500, 50, Budgets::None),
+        (1_000, 50, Budgets::None),
+        (2_000, 50, Budgets::None),
+        (1_000, 1_000, Budgets::None),
+        (1_000, 50, Budgets::Three),
+        (1_000, 1_000, Budgets::Three),
+        (1_000, 50, Budgets::ThreeHeld),
+        (1_000, 1_000, Budgets::ThreeHeld),
+    ];
+    for (round, (size, keys, budgets)) in rounds.into_iter().enumerate() {
+        collect(&store, u32::try_from(round).unwrap() * EVENTS, size, keys, budgets).await;
     }
     let began = Instant::now();
     add_keys(&store).await;

@@ -57,6 +57,15 @@ pub struct AuditedVersion {
     pub holds: bool,
 }
 
+/// The audit row of the last change of a record that grants power.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastAudit {
+    /// The record as the change left it, without secrets.
+    pub after: serde_json::Value,
+    /// Whether the code over the audit row holds.
+    pub holds: bool,
+}
+
 row! {
     /// How far the log reaches. Without gaps and cuts all but `first` are the same number.
     pub struct AuditExtent {
@@ -190,6 +199,16 @@ impl Store {
         let seal = self.seal()?;
         let row = read!(self, fetch_optional, StoredAudit, "the audit log", NEWEST_VERSION, kind, subject)?;
         Ok(row.and_then(|row| row.version(seal)))
+    }
+
+    /// What the log says of a record's last change; none when it knows none.
+    ///
+    /// # Errors
+    /// [`Error::Unsealed`]; the database's.
+    pub async fn last_audit(&self, kind: &str, subject: &str) -> Result<Option<LastAudit>, Error> {
+        let seal = self.seal()?;
+        let row = read!(self, fetch_optional, StoredAudit, "the audit log", NEWEST_VERSION, kind, subject)?;
+        Ok(row.map(|row| LastAudit { after: from_json(&row.after).unwrap_or_default(), holds: row.holds(seal) }))
     }
 
     /// Hands over the highest version of every record that the log knows, in no particular order.

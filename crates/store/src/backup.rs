@@ -27,6 +27,8 @@ const TABLES: &[&str] = &[
     "credential_versions",
     "credential_health",
     "keys",
+    "budgets",
+    "shared_rates",
     "tokens",
     "keyring",
     "recovery",
@@ -39,6 +41,11 @@ const TABLES: &[&str] = &[
     "last_used",
     "journal_positions",
     "jobs",
+    "nodes",
+    "accounts",
+    "leases",
+    "holds",
+    "budget_events",
 ];
 
 /// How many frames may wait between the database and the sink or source.

@@ -1,7 +1,10 @@
 //! Looking after the database: damage, statements that do not fit the tables, and the columns there are.
 
-use crate::{Error, Store, audit, credentials, health::Condition, jobs, keys, meta, objects, pool::Pool, projects};
-use crate::{tokens, usage, vault, write};
+use crate::{
+    Error, Store, audit, budgets, credentials, health::Condition, jobs, keys, ledger, meta, objects, pool::Pool,
+    projects,
+};
+use crate::{rates, tokens, usage, vault, write};
 use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr as _};
 use std::{fs, path::Path};
 
@@ -20,6 +23,8 @@ const QUICK_TABLES: &[&str] = &[
     "pragma quick_check(credentials)",
     "pragma quick_check(credential_versions)",
     "pragma quick_check(keys)",
+    "pragma quick_check(budgets)",
+    "pragma quick_check(shared_rates)",
     "pragma quick_check(tokens)",
     "pragma quick_check(keyring)",
     "pragma quick_check(audit)",
@@ -40,14 +45,23 @@ pub struct Column {
 
 /// All statements by the name of the file that holds them.
 fn statements() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let families: [(&'static str, &'static [(&'static str, &'static str)]); 14] = [
+    let families: [(&'static str, &'static [(&'static str, &'static str)]); 23] = [
         ("audit", audit::ALL),
+        ("budgets", budgets::ALL),
         ("credentials", credentials::ALL),
         ("jobs", jobs::ALL),
         ("keys", keys::ALL),
+        ("ledger::accounts", ledger::ALL_ACCOUNTS),
+        ("ledger::facts", ledger::ALL_FACTS),
+        ("ledger::holds", ledger::ALL_HOLDS),
+        ("ledger::lend", ledger::ALL_LEND),
+        ("ledger::nodes", ledger::ALL_NODES),
+        ("ledger::rebuild", ledger::ALL_REBUILD),
+        ("ledger::thresholds", ledger::ALL_THRESHOLDS),
         ("meta", meta::ALL),
         ("objects", objects::ALL),
         ("projects", projects::ALL),
+        ("rates", rates::ALL),
         ("tokens", tokens::ALL),
         ("usage::calls", usage::ALL_CALLS),
         ("usage::collect", usage::ALL_COLLECT),

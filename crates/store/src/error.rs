@@ -46,6 +46,9 @@ pub enum Error {
     /// A statement of this write failed before, so it can only be dropped.
     #[error("an earlier statement of this write failed: it can only be dropped")]
     Broken,
+    /// The node was given up: what was left of its leases is accounted for, and it gets no more.
+    #[error("this run of the node was given up: start it again")]
+    NodeEnded,
     /// The database was last opened by a newer version.
     #[error(
         "the database has migration {found}, this version of Keyward knows {known}: run the newer version, \

@@ -9,6 +9,7 @@ mod sql;
 
 mod audit;
 mod backup;
+mod budgets;
 mod changes;
 mod check;
 mod credentials;
@@ -16,12 +17,14 @@ mod error;
 mod health;
 mod jobs;
 mod keys;
+mod ledger;
 mod location;
 mod meta;
 mod migrate;
 mod objects;
 mod pool;
 mod projects;
+mod rates;
 mod seal;
 mod store;
 mod tokens;
@@ -29,8 +32,9 @@ mod usage;
 mod vault;
 mod write;
 
-pub use audit::{AuditExtent, AuditRow, AuditedVersion, Kinds};
+pub use audit::{AuditExtent, AuditRow, AuditedVersion, Kinds, LastAudit};
 pub use backup::{BackupSummary, verify_backup};
+pub use budgets::{BudgetFilter, BudgetRow};
 pub use changes::Changes;
 pub use check::Column;
 pub use credentials::{CredentialHealthRow, CredentialRow, CredentialVersionRow};
@@ -38,8 +42,12 @@ pub use error::Error;
 pub use health::Health;
 pub use jobs::JobRow;
 pub use keys::{KeyFilter, KeyRow, KeyStatus, decode_secrets, encode_secrets};
+pub use ledger::{
+    AccountRow, Difference, EndedNode, HoldRow, LeaseAsk, NodeRow, Overrun, Rest, Rolling, ThresholdRow, Touched,
+};
 pub use location::{BadLocation, Limits, Location};
 pub use projects::{EnvironmentRow, ProjectRow};
+pub use rates::RatesRow;
 pub use seal::AuditSeal;
 pub use store::Store;
 pub use tokens::TokenRow;

@@ -71,6 +71,10 @@ const WAL_PAGES: &str = "4000";
 /// Page cache of each connection; negative means KiB.
 const CACHE_KIB: &str = "-8000";
 
+/// PostgreSQL only.
+const SYNCED: &str =
+    "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'";
+
 /// Opens a SQLite file: the writer, then the readers.
 pub(crate) async fn open_file(path: &Path, limits: Limits) -> Result<(Pool, Pool), Error> {
     create_private(path)?;
@@ -160,10 +164,33 @@ pub(crate) async fn open_postgres(url: &str) -> Result<(Pool, Pool), Error> {
     if let Some(error @ sqlx::Error::Io(_)) = &fault {
         tracing::warn!(%error, "the database does not answer; trying again for {} seconds", ACQUIRE.as_secs());
     }
-    let writer = pool(PG_WRITERS).connect_with(patient).await.map_err(|error| match (error, fault) {
+    let writing = pool(PG_WRITERS).after_connect(|connection, _| {
+        // Where somebody has told the server that a commit need not be on the disk, ours must be all the same: what
+        // is granted from a budget or revoked must not be undone by a power cut.
+        Box::pin(async move { sqlx::query(SYNCED).execute(connection).await.map(drop) })
+    });
+    let writer = writing.connect_with(patient).await.map_err(|error| match (error, fault) {
         (sqlx::Error::PoolTimedOut, Some(fault)) => fault,
         (error, _) => error,
     });
     let writer = writer.map_err(|error| Error::sort(error, "the database"))?;
     Ok((Pool::Pg(pool(PG_READERS).connect_lazy_with(options)), Pool::Pg(writer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYNCHRONOUS: &str = "pragma synchronous";
+
+    /// What was granted from a budget must be on the disk before it is spent. In the write-ahead log anything less than
+    /// full (2) loses the last commits with the power.
+    #[tokio::test]
+    async fn every_commit_is_synced() {
+        let files = tempfile::TempDir::new().unwrap();
+        let (_, writer) = open_file(&files.path().join("keyward.db"), Limits::default()).await.unwrap();
+        let Pool::Lite(writer) = writer else { panic!("a file expected") };
+        let level: i64 = sqlx::query_scalar(SYNCHRONOUS).fetch_one(&writer).await.unwrap();
+        assert_eq!(level, 2);
+    }
 }

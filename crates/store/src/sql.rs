@@ -4,7 +4,8 @@
 //! `returning`, bigint milliseconds), so that one test can prepare them all on both.
 
 use keyward_domain::{
-    AuditId, CredentialId, Environment, KeyId, ProjectId, RequestId, TokenId, secret::Sealed, token::PublicId,
+    AuditId, BudgetId, CredentialId, Environment, KeyId, Money, ProjectId, RequestId, TokenId, budget::LeaseId,
+    secret::Sealed, token::PublicId,
 };
 use uuid::Uuid;
 
@@ -114,9 +115,12 @@ stored! {
     ProjectId, Uuid, |raw| Some(Self::from_uuid(raw));
     CredentialId, Uuid, |raw| Some(Self::from_uuid(raw));
     KeyId, Uuid, |raw| Some(Self::from_uuid(raw));
+    BudgetId, Uuid, |raw| Some(Self::from_uuid(raw));
     TokenId, Uuid, |raw| Some(Self::from_uuid(raw));
     AuditId, Uuid, |raw| Some(Self::from_uuid(raw));
     RequestId, Uuid, |raw| Some(Self::from_uuid(raw));
+    Money, i64, |raw| Some(Self::from_nano(raw));
+    LeaseId, i64, |raw| u64::try_from(raw).ok().map(Self);
     Environment, String, |raw| raw.parse().ok();
     PublicId, String, |raw| raw.parse().ok();
     Box<str>, String, |raw| Some(raw.into_boxed_str());

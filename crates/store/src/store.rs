@@ -3,9 +3,10 @@
 use crate::{
     AuditSeal, Error, Health, Limits, Location, check,
     health::Condition,
+    ledger::LeaseCache,
     migrate,
     pool::{self, Pool},
-    usage::SeriesCache,
+    usage::{self, SeriesCache},
 };
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -18,6 +19,7 @@ struct Inner {
     writer: Pool,
     condition: Condition,
     series: Mutex<SeriesCache>,
+    leases: Mutex<LeaseCache>,
     seal: OnceLock<Arc<dyn AuditSeal>>,
 }
 
@@ -48,6 +50,7 @@ impl Store {
             writer,
             condition: Condition::new(),
             series: Mutex::new(SeriesCache::default()),
+            leases: Mutex::new(LeaseCache::default()),
             seal: OnceLock::new(),
         }));
         let problems = match location {
@@ -56,6 +59,7 @@ impl Store {
         };
         if problems.is_empty() {
             migrate::run(store.writer()).await?;
+            usage::widen_days(&store).await?;
         } else {
             let damage = Error::Corrupt { detail: problems.join("; ") };
             if !migrate::is_current(store.writer()).await {
@@ -105,6 +109,10 @@ impl Store {
 
     pub(crate) fn series(&self) -> &Mutex<SeriesCache> {
         &self.0.series
+    }
+
+    pub(crate) fn leases(&self) -> &Mutex<LeaseCache> {
+        &self.0.leases
     }
 
     /// Sorts a driver's error and takes note of what it says about the database.

@@ -11,9 +11,9 @@ mod series;
 
 pub(crate) use calls::ALL as ALL_CALLS;
 pub(crate) use collect::ALL as ALL_COLLECT;
-pub(crate) use day::Day;
+pub(crate) use day::{Day, within};
 pub(crate) use query::statement;
-pub(crate) use raw::{ALL as ALL_RAW, COLUMNS as RAW_COLUMNS, ensure as ensure_day};
+pub(crate) use raw::{ALL as ALL_RAW, COLUMNS as RAW_COLUMNS, ensure as ensure_day, widen_days};
 pub(crate) use series::{ALL as ALL_SERIES, Learned, SeriesCache};
 
 pub use collect::{Batch, Collected, Position};

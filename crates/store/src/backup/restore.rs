@@ -7,6 +7,7 @@ use super::{
 use crate::{
     Error, Store,
     check::{Kind, KnownColumn},
+    ledger::forget_boots,
     migrate,
     pool::Open,
     usage::{Day, Learned, RAW_COLUMNS, ROWS, chunks, ensure_day, numbered, question_marks},
@@ -66,6 +67,7 @@ impl Store {
             let done = sqlx::query(NEXT_SERIES).execute(&mut **tx).await;
             done.map_err(|error| self.failed(error, "a restore"))?;
         }
+        forget_boots(&mut open).await.map_err(|error| self.failed(error, "a restore"))?;
         open.commit().await.map_err(|error| self.failed(error, "a restore"))?;
         Ok(summary)
     }

@@ -4,7 +4,7 @@ use super::{
     day::Day,
     raw::{BASES, COLUMNS, DayRow, Extra, OUTCOMES, names},
 };
-use crate::{Error, Store};
+use crate::{Error, Store, ledger::decode_leases};
 use keyward_domain::{
     CredentialId, KeyId, Money, ProjectId, RequestId,
     usage::{Buckets, Usage, UsageEvent},
@@ -82,6 +82,11 @@ macro_rules! raw_from_row {
                     model,
                     operation: text(SERIES + 5)?,
                     credential: CredentialId::from_uuid(row.try_get(SERIES + 6)?),
+                    held: row.try_get::<Option<i64>, _>(23)?.map(Money::from_nano),
+                    leases: match row.try_get::<Option<&[u8]>, _>(24)? {
+                        None => Vec::new(),
+                        Some(leases) => decode_leases(leases).ok_or_else(|| unknown("leases"))?,
+                    },
                 };
                 Ok(Self { event })
             }

@@ -10,11 +10,13 @@ use super::{
 };
 use crate::{
     Error, Store,
+    ledger::{self, Booked, Overrun, Touched},
     pool::Open,
     sql::{clean, stored},
 };
 use keyward_domain::{
     Millis,
+    budget::Hold,
     usage::{OwnedObject, UsageEvent},
 };
 use sqlx::{Arguments as _, AssertSqlSafe};
@@ -45,6 +47,8 @@ row! {
 pub struct Batch {
     /// Calls.
     pub usage: Vec<UsageEvent>,
+    /// Calls that are under way: what is held for them.
+    pub holds: Vec<Hold>,
     /// Objects that clients made.
     pub objects: Vec<OwnedObject>,
     /// How far the journal is taken over with this batch.
@@ -52,12 +56,18 @@ pub struct Batch {
 }
 
 /// What a batch changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Calls that were new.
     pub inserted: u64,
     /// Calls that were stored before and were left alone.
     pub repeated: u64,
+    /// Accounts on which something was booked.
+    pub touched: Vec<Touched>,
+    /// Leases whose calls cost more than was left of them.
+    pub overruns: Vec<Overrun>,
+    /// How often a call named a lease that there is not: its cost is in the usage and on no account.
+    pub unknown_leases: u64,
 }
 
 /// Events of one day with their series.
@@ -119,9 +129,14 @@ impl Store {
         }
         let rest = store_rest(&mut open, batch, &days).await;
         rest.map_err(|error| self.failed(error, "usage"))?;
+        // Last, since it makes other nodes wait that want a lease of the same accounts.
+        let new: Vec<&UsageEvent> = days.values().flatten().map(|(event, _)| *event).collect();
+        let booked = ledger::book(self, &mut open, &new, &batch.usage, &batch.holds).await;
+        let booked = booked.map_err(|error| self.failed(error, "usage on the accounts"))?;
         open.commit().await.map_err(|error| self.failed(error, "usage"))?;
         learned.teach(self);
-        Ok(Some(Collected { inserted, repeated: all - inserted }))
+        let Booked { touched, overruns, unknown } = booked;
+        Ok(Some(Collected { inserted, repeated: all - inserted, touched, overruns, unknown_leases: unknown }))
     }
 
     /// How far each journal stream has been taken over.

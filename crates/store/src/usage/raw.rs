@@ -5,6 +5,7 @@ use super::{day::Day, series::Learned};
 use crate::{
     Error, Store, Write,
     check::Kind,
+    ledger::{self, encode_leases},
     pool::Open,
     sql::{clean, stored},
 };
@@ -14,7 +15,11 @@ use keyward_domain::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Arguments as _, AssertSqlSafe};
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 statements! {
     NOTE_DAY = "insert into usage_days (day) values ($1) on conflict (day) do nothing";
@@ -51,13 +56,17 @@ pub(crate) const COLUMNS: &[(&str, Kind)] = &[
     ("answered", Kind::Text),
     ("tier", Kind::Text),
     ("extra", Kind::Text),
+    ("held", Kind::Integer),
+    ("leases", Kind::Bytes),
 ];
+/// Those that tables of earlier versions lack.
+const LATER: [&str; 2] = ["held", "leases"];
 
 /// The id is the only index, and ids grow with time, so that rows are appended. Another index would cost more than the
 /// rows themselves: with a thousand keys, each batch would touch a thousand of its pages.
 ///
 /// Basis and outcome are numbers in the order of [`BASES`] and [`OUTCOMES`]; `answered` is the model that answered,
-/// empty when it is the one asked for; `extra` is JSON.
+/// empty when it is the one asked for; `extra` is JSON. Behind these come those of [`later`].
 const BODY: &str = "at bigint not null, series bigint not null,
     input bigint not null, cache_read bigint not null, cache_write bigint not null, cache_write_long bigint not null,
     output bigint not null, reasoning bigint not null, cost bigint not null, basis bigint not null,
@@ -75,8 +84,57 @@ pub(super) const BASES: [CostBasis; 6] = [
     CostBasis::Incomplete,
 ];
 /// INVARIANT: the order is stored; add at the end only.
-pub(super) const OUTCOMES: [Outcome; 5] =
-    [Outcome::Completed, Outcome::ProviderError, Outcome::ClientGone, Outcome::UpstreamLost, Outcome::Cut];
+pub(super) const OUTCOMES: [Outcome; 6] = [
+    Outcome::Completed,
+    Outcome::ProviderError,
+    Outcome::ClientGone,
+    Outcome::UpstreamLost,
+    Outcome::Cut,
+    Outcome::Lost,
+];
+
+/// How one of the later columns is declared: what was held for the call, and the leases that its cost was taken from,
+/// eight bytes each. Null: no budget was above the key.
+fn later(column: &str, lite: bool) -> &'static str {
+    match (column, lite) {
+        ("held", _) => "held bigint",
+        (_, true) => "leases blob",
+        (_, false) => "leases bytea",
+    }
+}
+
+/// Gives day tables that an earlier version made the columns they lack.
+pub(crate) async fn widen_days(store: &Store) -> Result<(), Error> {
+    let mut known = BTreeMap::<String, Vec<String>>::new();
+    for column in store.catalog().await?.into_iter().filter(|column| Day::named(&column.table).is_some()) {
+        known.entry(column.table).or_default().push(column.name);
+    }
+    known.retain(|_, columns| LATER.iter().any(|later| !columns.iter().any(|column| column == later)));
+    if known.is_empty() {
+        return Ok(());
+    }
+    let failed = |error| store.failed(error, "a usage table");
+    let mut open = store.writer().begin().await.map_err(failed)?;
+    for (table, columns) in known {
+        for column in LATER.into_iter().filter(|later| !columns.iter().any(|column| column == later)) {
+            // INVARIANT: only the eight digits of the day vary. SQLite has one process at a start; on PostgreSQL
+            // another node may be doing the same.
+            let done = match &mut open {
+                Open::Lite(tx) => {
+                    let sql = AssertSqlSafe(format!("alter table {table} add column {}", later(column, true)));
+                    sqlx::query(sql).execute(&mut **tx).await.map(drop)
+                }
+                Open::Pg(tx) => {
+                    let column = later(column, false);
+                    let sql = AssertSqlSafe(format!("alter table {table} add column if not exists {column}"));
+                    sqlx::query(sql).execute(&mut **tx).await.map(drop)
+                }
+            };
+            done.map_err(failed)?;
+        }
+    }
+    open.commit().await.map_err(failed)
+}
 
 /// What few calls have. Left out when it is nothing.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -132,8 +190,10 @@ pub(crate) async fn ensure(store: &Store, open: &mut Open, day: Day, learned: &m
     // INVARIANT: only the eight digits of the day vary.
     let done: Result<(), sqlx::Error> = match open {
         Open::Lite(tx) => {
-            let make =
-                format!("create table if not exists {table} (id blob primary key not null, {BODY}) without rowid");
+            let [held, leases] = LATER.map(|column| later(column, true));
+            let make = format!(
+                "create table if not exists {table} (id blob primary key not null, {BODY}, {held}, {leases}) without rowid"
+            );
             async {
                 sqlx::query(NOTE_DAY).bind(day.begins()).execute(&mut **tx).await?;
                 sqlx::query(AssertSqlSafe(make)).execute(&mut **tx).await?;
@@ -142,7 +202,9 @@ pub(crate) async fn ensure(store: &Store, open: &mut Open, day: Day, learned: &m
             .await
         }
         Open::Pg(tx) => {
-            let make = format!("create table if not exists {table} (id uuid primary key not null, {BODY})");
+            let [held, leases] = LATER.map(|column| later(column, false));
+            let make =
+                format!("create table if not exists {table} (id uuid primary key not null, {BODY}, {held}, {leases})");
             async {
                 sqlx::query(LOCK_TABLES).execute(&mut **tx).await?;
                 sqlx::query(NOTE_DAY).bind(day.begins()).execute(&mut **tx).await?;
@@ -220,7 +282,9 @@ macro_rules! add_event {
             clean(&event.upstream_id),
             answered.map(|answered| $texts.of(2, answered)),
             usage.tier.as_deref().map(|tier| $texts.of(3, tier)),
-            Extra::of(usage)
+            Extra::of(usage),
+            event.held.map(Money::nano),
+            (event.held.is_some() || !event.leases.is_empty()).then(|| encode_leases(&event.leases))
         );
     }};
 }
@@ -305,7 +369,8 @@ impl Store {
 }
 
 impl Write {
-    /// Drops the single calls of all days that ended before a moment; their totals stay. Answers the days dropped.
+    /// Drops the single calls of all days that ended before a moment; their totals stay, and what they cost stays in the
+    /// accounts of budgets. Answers the days dropped.
     ///
     /// # Errors
     /// The database's.
@@ -316,6 +381,7 @@ impl Write {
             Open::Pg(tx) => sqlx::query_as::<_, DayRow>(FORGET_DAYS).bind(before).fetch_all(&mut **tx).await,
         };
         let days: Vec<Millis> = self.settled(days, "the usage days")?.into_iter().map(|row| row.day).collect();
+        ledger::fold(self, &days, before).await?;
         for day in &days {
             // INVARIANT: only the eight digits of the day vary.
             let sql = AssertSqlSafe(format!("drop table if exists {}", Day::of(*day).table()));

@@ -16,6 +16,10 @@ async fn fill(store: &Store) {
     rows::furnish(store).await;
     let mut write = rows::begin(store).await;
     write.insert_token(&rows::token(1)).await.unwrap();
+    for number in 0..4 {
+        write.insert_budget(&rows::budget(number)).await.unwrap();
+    }
+    write.insert_rates(&rows::rates("organisation")).await.unwrap();
     let ring = KeyringRow {
         id: "k".to_owned(),
         purpose: "wrap".to_owned(),
@@ -48,7 +52,7 @@ async fn fill(store: &Store) {
     let usage: Vec<UsageEvent> =
         (0..500_u32).map(|number| rows::call(number, NOW + i64::from(number % 3) * DAY)).collect();
     let positions = vec![Position { stream: "s".to_owned(), seq: 500 }];
-    store.collect(&Batch { usage, objects: Vec::new(), positions }).await.unwrap();
+    store.collect(&Batch { usage, positions, ..Batch::default() }).await.unwrap();
     store.claim_job("sweep", "node", 1, 1).await.unwrap();
 }
 
@@ -57,6 +61,9 @@ async fn picture(store: &Store) -> String {
     let mut keys = Vec::new();
     store.each_key(None, |row| keys.push(row)).await.unwrap();
     keys.sort_by_key(|row| row.id);
+    let mut budgets = Vec::new();
+    store.each_budget(|row| budgets.push(row)).await.unwrap();
+    budgets.sort_by_key(|row| row.id);
     let mut usage = Vec::new();
     for by in keyward_store::GroupBy::ALL {
         let query = UsageQuery { by, since: NOW, until: NOW + 9 * DAY, filter: UsageFilter::default() };
@@ -67,6 +74,7 @@ async fn picture(store: &Store) -> String {
         (
             (store.projects().await.unwrap(), store.environments().await.unwrap(), keys),
             (store.credentials(None).await.unwrap(), store.current_versions().await.unwrap()),
+            (budgets, store.all_rates().await.unwrap()),
             (store.credential_healths().await.unwrap(), store.tokens().await.unwrap()),
             (store.keyring().await.unwrap(), store.recoveries().await.unwrap(), store.jobs().await.unwrap()),
             (store.audit(None, None, 1_000).await.unwrap(), store.change_version().await.unwrap()),

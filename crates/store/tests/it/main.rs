@@ -10,9 +10,12 @@
 mod audit;
 mod backup;
 mod bed;
+mod budgets;
 mod control;
 mod credentials;
 mod durability;
+mod ledger;
+mod ledger_model;
 mod rows;
 mod schema;
 mod usage;
@@ -49,6 +52,9 @@ const STORIES: &[Story] = stories![
     control::keys_are_listed_in_pages,
     control::tokens_keyring_recovery_and_facts,
     control::jobs_are_held_by_one_node,
+    budgets::budgets_are_listed_by_scope_and_state,
+    budgets::rates_of_scopes,
+    budgets::the_last_change_of_a_record_is_told,
     credentials::versions_and_health,
     credentials::rewrapping_goes_on_where_it_stopped,
     usage::every_field_of_a_call_comes_back,
@@ -58,6 +64,19 @@ const STORIES: &[Story] = stories![
     usage::hostile_values_do_no_harm,
     usage::retention_drops_days_and_keeps_totals,
     usage::objects_positions_and_last_use,
+    ledger::a_wish_gets_what_is_left,
+    ledger::nodes_that_ask_at_once_never_get_more_than_the_limit,
+    ledger::a_call_is_booked_once,
+    ledger::holds_end_with_their_calls,
+    ledger::a_rolling_budget_counts_by_slots,
+    ledger::a_call_that_cost_more_is_booked_whole,
+    ledger::what_a_node_leaves_goes_back_or_is_charged,
+    ledger::a_node_that_was_given_up_gets_no_more,
+    ledger::what_fails_leaves_nothing_behind,
+    ledger::tables_of_earlier_versions_are_widened,
+    ledger::thresholds_are_noted_once,
+    ledger::a_restore_charges_what_was_leased,
+    ledger_model::accounts_follow_from_the_ledger,
     backup::a_backup_restores_into_either_database,
     backup::a_restore_is_all_or_nothing,
     durability::acknowledged_writes_survive_a_kill,

@@ -1,13 +1,14 @@
 //! Rows and events for stories, made up from a number.
 
 use keyward_domain::{
-    CredentialId, Environment, KeyId, Millis, Money, ProjectId, RequestId, TokenId,
+    BudgetId, CredentialId, Environment, KeyId, Millis, Money, ProjectId, RequestId, TokenId,
     audit::Actor,
     secret::Sealed,
     usage::{Buckets, CostBasis, Outcome, Units, Usage, UsageEvent},
 };
 use keyward_store::{
-    AuditSeal, Change, CredentialRow, CredentialVersionRow, KeyRow, KeyStatus, ProjectRow, Store, TokenRow, Write,
+    AuditSeal, BudgetRow, Change, CredentialRow, CredentialVersionRow, KeyRow, KeyStatus, ProjectRow, RatesRow, Store,
+    TokenRow, Write,
 };
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -111,6 +112,39 @@ pub(crate) fn key(number: u32, project: u32) -> KeyRow {
     }
 }
 
+/// Budgets of each kind of scope in turn.
+pub(crate) fn budget(number: u32) -> BudgetRow {
+    let kind = ["organisation", "project", "environment", "key"][number as usize % 4];
+    BudgetRow {
+        id: BudgetId::new(NOW, filling(number)),
+        scope: kind.to_owned(),
+        project: (kind != "organisation").then(|| project_id(0)),
+        environment: matches!(kind, "environment" | "key").then_some(Environment::Staging),
+        key: (kind == "key").then(|| key_id(2)),
+        amount: i64::MAX - i64::from(number),
+        window: "month Europe/Vienna".to_owned(),
+        thresholds: "[50,80,100]".to_owned(),
+        status: if number >= 4 { "archived" } else { "active" }.to_owned(),
+        created_at: NOW,
+        updated_at: NOW,
+        archived_at: (number >= 4).then_some(NOW),
+        row_version: 1,
+        mac: mac(number),
+    }
+}
+
+pub(crate) fn rates(scope: &str) -> RatesRow {
+    RatesRow {
+        scope: scope.to_owned(),
+        requests_per_minute: Some(600),
+        tokens_per_minute: None,
+        concurrency: Some(u32::MAX),
+        updated_at: NOW,
+        row_version: 1,
+        mac: mac(1),
+    }
+}
+
 pub(crate) fn token(number: u32) -> TokenRow {
     TokenRow {
         id: TokenId::new(NOW, filling(number)),
@@ -176,6 +210,8 @@ pub(crate) fn call(number: u32, at: Millis) -> UsageEvent {
         user_agent: "curl/8.5".into(),
         secret_slot: 1,
         upstream_id: "req_1".into(),
+        held: None,
+        leases: Vec::new(),
     }
 }
 

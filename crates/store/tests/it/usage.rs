@@ -6,6 +6,7 @@ use crate::{
 };
 use keyward_domain::{
     Environment, KeyId, Millis, Money,
+    budget::LeaseId,
     usage::{CostBasis, Outcome, OwnedObject, Usage, UsageEvent},
 };
 use keyward_store::{
@@ -58,14 +59,17 @@ pub(crate) async fn every_field_of_a_call_comes_back(bed: Bed) {
         Outcome::ClientGone,
         Outcome::UpstreamLost,
         Outcome::Cut,
+        Outcome::Lost,
     ]) {
         call.outcome = outcome;
     }
     calls[20].environment = Environment::Development;
     calls[21].usage.provider_cost = Some(Money::from_nano(-1));
     calls[22].user_agent = "".into();
+    (calls[23].held, calls[23].leases) = (Some(Money::from_nano(7)), vec![LeaseId(1), LeaseId(u64::MAX >> 1)]);
+    calls[24].held = Some(Money::ZERO);
     let done = store.collect(&batch(calls.clone())).await.unwrap();
-    assert_eq!(done, Collected { inserted: 300, repeated: 0 });
+    assert_eq!(done, Collected { inserted: 300, unknown_leases: 2, ..Collected::default() });
     // One of another key does not show.
     let other = UsageEvent { key: rows::key_id(2), ..rows::call(900, NOW) };
     store.collect(&batch(vec![other])).await.unwrap();
@@ -166,9 +170,9 @@ pub(crate) async fn an_event_counts_once(bed: Bed) {
     let mut again = calls[100..].to_vec();
     again.extend_from_slice(&calls[150..160]);
     let done = store.collect(&batch(again)).await.unwrap();
-    assert_eq!(done, Collected { inserted: 80, repeated: 30 });
+    assert_eq!(done, Collected { inserted: 80, repeated: 30, ..Collected::default() });
     let done = store.collect(&batch(calls.clone())).await.unwrap();
-    assert_eq!(done, Collected { inserted: 0, repeated: 200 });
+    assert_eq!(done, Collected { repeated: 200, ..Collected::default() });
     let sum = total(&store).await;
     let input: u64 = calls.iter().map(|call| call.usage.buckets.input).sum();
     assert_eq!((sum.requests, sum.input, sum.cost), (200, input, Money::from_nano(200_000)));
