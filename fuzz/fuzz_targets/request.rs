@@ -44,6 +44,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         grants: vec![grant],
         routes: Vec::new(),
         prices: Arc::default(),
+        budgets: Vec::new(),
+        rates: Vec::new(),
         objects: Vec::new(),
     })));
     let grant = tables.load().grant(&key.public_id).cloned().expect("the key is known");
@@ -77,7 +79,9 @@ fuzz_target!(|data: &[u8]| {
             let target = target[usize::from(*which) / 3 % target.len()];
             let Some((inbound, _)) = read("POST", target, &[]) else { return };
             let policy = &WORLD.grant.grant.policy;
-            if let Ok((_, out)) = inspect::json_body(&inbound, Bytes::copy_from_slice(rest), policy) {
+            if let Ok(read) = inspect::json_body(&inbound, Bytes::copy_from_slice(rest), policy) {
+                let cap = read.facts.output_cap;
+                let out = read.finish(cap).body;
                 let nothing = keyward_gateway::tap::paths::Paths::default();
                 assert!(out.is_empty() || json::scan(&out, &nothing, &[]).is_ok(), "an edit broke the body");
             }

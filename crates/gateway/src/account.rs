@@ -1,12 +1,13 @@
 //! What one call owes. Settled exactly once: at its end, or when it is dropped in the middle. Nothing is relayed here.
 
 use crate::{
-    admit::Pass,
+    admit::{self, Pass},
     frames::{ClientTap, Rules},
     inspect::{Facts, Form},
     journal::Ticket,
     listen::Place,
     meter::{Bill, Made, Meter, Reading},
+    purse::hold::MoneyHold,
     redact,
     tables::{LiveCredential, OperationPlan},
     upstream,
@@ -15,13 +16,20 @@ use crate::{
 use bytes::Bytes;
 use http::HeaderMap;
 use keyward_domain::{
-    Millis, RequestId,
+    Millis, Money, RequestId,
+    budget::Hold,
     price::PriceBook,
-    provider::Cause,
-    refusal::Refusal,
-    usage::{CredentialReport, GatewayEvent, Outcome, OwnedObject, UsageEvent},
+    provider::{Cause, OnHangup},
+    refusal::{Reason, Refusal},
+    usage::{CostBasis, CredentialReport, GatewayEvent, Outcome, OwnedObject, UsageEvent},
 };
-use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// The most characters of a user agent that are kept.
@@ -36,6 +44,8 @@ pub(crate) struct Caller {
     pub(crate) started: Instant,
     pub(crate) client: IpAddr,
     pub(crate) user_agent: Box<str>,
+    /// The call was sent to a provider that goes on without a client, so the call does, too.
+    pub(crate) lingers: Rc<Cell<bool>>,
     /// The connection's place among all: a WebSocket keeps it when HTTP is done with the connection.
     pub(crate) _place: Rc<Place>,
 }
@@ -57,6 +67,8 @@ pub(crate) struct Account {
     first_byte: Option<Duration>,
     /// Bytes of the answer's body that went to the client.
     sent_bytes: u64,
+    /// What the call has surely cost, as far as a look at a stream under way has told.
+    metered: Money,
     settled: bool,
 }
 
@@ -83,6 +95,7 @@ impl Account {
             status: 0,
             first_byte: None,
             sent_bytes: 0,
+            metered: Money::ZERO,
             settled: false,
         })
     }
@@ -95,9 +108,70 @@ impl Account {
         &self.facts
     }
 
-    /// The request goes out under this credential. From now on, silence costs: what was sent may be billed.
-    pub(crate) fn sent_with(&mut self, credential: &Arc<LiveCredential>) {
+    /// The request goes out under this credential. From now on, silence costs: what was sent may be billed. So what is
+    /// held for it is written down first, once, however many credentials are tried.
+    ///
+    /// # Errors
+    /// The refusal when it cannot be written down: the request must not go out.
+    pub(crate) fn sent_with(&mut self, credential: &Arc<LiveCredential>) -> Result<(), Refusal> {
+        if let Some(money) = self.pass.money.as_mut().filter(|money| !money.is_sent()) {
+            let grant = &self.pass.grant.grant;
+            let hold = Hold {
+                call: self.caller.id,
+                at: self.caller.at,
+                key: grant.key,
+                project: grant.project,
+                environment: grant.environment,
+                provider: self.plan.provider.id.clone(),
+                model: self.facts.model.clone().unwrap_or_default(),
+                operation: self.plan.operation.name.clone(),
+                credential: credential.route.id,
+                amount: money.amount(),
+                leases: money.leases(),
+                price_version: self.prices.version.clone(),
+            };
+            let written = self.worker.local.journal.append(&GatewayEvent::Hold(Box::new(hold)));
+            written
+                .ok_or_else(|| Refusal::new(Reason::StorageFull, "the call cannot be recorded, so it is not sent"))?;
+            money.sent();
+        }
         self.credential = Some(Arc::clone(credential));
+        self.caller.lingers.set(self.drains_on_hangup());
+        Ok(())
+    }
+
+    /// Whether the call goes on when its client is gone.
+    pub(crate) fn drains_on_hangup(&self) -> bool {
+        self.plan.provider.on_hangup == OnHangup::Drain && !self.plan.operation.websocket && !self.settled
+    }
+
+    /// The call has an answer, which takes care of itself.
+    pub(crate) fn answers(&self) {
+        self.caller.lingers.set(false);
+    }
+
+    /// What a call needs to go on alone: its thread, and the key and era by which it can be ended.
+    pub(crate) const fn home(&self) -> (&Rc<Worker>, &Pass) {
+        (&self.worker, &self.pass)
+    }
+
+    /// Whether money is held for the call: its stream is watched, and it is sent once.
+    pub(crate) const fn is_paid(&self) -> bool {
+        self.pass.money.is_some()
+    }
+
+    /// Has a stream under way looked at: whether it has surely cost more than was held for it.
+    pub(crate) fn overspent(&mut self, meter: &mut Meter) -> Option<Refusal> {
+        let held = self.pass.money.as_ref()?.amount();
+        let used = meter.sure()?;
+        let asked = self.facts.model.as_deref().unwrap_or_default();
+        let provider = &self.plan.provider.id;
+        let cost = used.provider_cost.or_else(|| {
+            let price = self.prices.of_call(provider, asked, used.model.as_deref(), self.caller.at)?;
+            Some(price.cost(&used, self.caller.at))
+        })?;
+        self.metered = self.metered.max(cost);
+        (cost > held).then(|| admit::overspent(held))
     }
 
     /// The answer's status, as the client gets it.
@@ -220,13 +294,28 @@ impl Account {
             return;
         }
         let asked = self.asked();
-        let Bill { usage, cost, basis } = reading.bill(&self.prices, &self.plan, &asked, self.caller.at);
+        let Bill { usage, mut cost, basis } = reading.bill(&self.prices, &self.plan, &asked, self.caller.at);
         if reading.complete {
-            self.pass.settle(usage.buckets.total());
+            self.pass.settle_tokens(usage.buckets.total());
         }
         self.heed(reading);
-        let grant = &self.pass.grant.grant;
         let Some(credential) = &self.credential else { return };
+        let held = self.pass.money.as_ref().map(MoneyHold::amount);
+        if let Some(held) = held {
+            cost = match basis {
+                CostBasis::Priced | CostBasis::Provider | CostBasis::Free => cost,
+                // What is not known is as much as it can be; what is known counts even beyond that.
+                CostBasis::Incomplete => cost.max(held),
+                CostBasis::Estimated | CostBasis::Unpriced => held.max(self.metered),
+            };
+            if cost > held {
+                self.underestimated(held, cost);
+                self.pass.money.iter_mut().for_each(|money| money.grow_to(cost));
+            }
+        }
+        let held = self.pass.money.as_ref().map(MoneyHold::amount);
+        let leases = self.pass.money.as_ref().map(MoneyHold::leases).unwrap_or_default();
+        let grant = &self.pass.grant.grant;
         let total = self.caller.started.elapsed();
         let event = UsageEvent {
             id: self.caller.id,
@@ -250,9 +339,28 @@ impl Account {
             user_agent: std::mem::take(&mut self.caller.user_agent),
             secret_slot: self.pass.slot,
             upstream_id: reading.upstream_id.clone(),
+            held,
+            leases,
         };
         self.worker.local.metrics.call(&event);
-        self.worker.local.journal.append(&GatewayEvent::Usage(Box::new(event)));
+        // INVARIANT: written down first. Money that is free again before that could be spent twice by a crash.
+        let written = self.worker.local.journal.append(&GatewayEvent::Usage(Box::new(event)));
+        if let (Some(money), Some(_)) = (&mut self.pass.money, written) {
+            money.settle(cost);
+        }
+    }
+
+    /// The call has cost more than was held for it: it is booked whole, and somebody should know.
+    fn underestimated(&self, held: Money, cost: Money) {
+        self.worker.shared.bank.counts.underestimates.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        tracing::warn!(
+            call = %self.caller.id,
+            provider = %self.plan.provider.id,
+            operation = %self.plan.operation.name,
+            %held,
+            %cost,
+            "a call has cost more than was held for it: the provider did not keep to the cap, or a price is out of date"
+        );
     }
 
     fn asked(&mut self) -> Box<str> {

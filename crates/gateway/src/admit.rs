@@ -2,12 +2,16 @@
 //! body, without a [`Pass`] there is no credential.
 
 mod candidates;
+mod refusals;
+
+pub(crate) use refusals::{overspent, unpaid};
 
 use crate::{
     inbound::Inbound,
     inspect::{self, Facts},
-    live::{Hold, InFlight},
+    live::{InFlight, Taken},
     objects::{self, Objects},
+    purse::hold::MoneyHold,
     tables::{LiveCredential, LiveGrant, Picture},
 };
 use keyward_domain::{
@@ -53,46 +57,10 @@ pub fn admit(
         body_bytes,
     };
     policy::decide(policy, entry.grant.environment, &call, now)?;
-    let in_flight = entry.live.enter(policy.concurrency).map_err(|_| too_many(policy))?;
-    if let Some(limit) = policy.requests_per_minute {
-        entry.live.take_request(limit, now).map_err(|wait| too_fast(limit, wait))?;
-    }
+    let limits = entry.limits();
+    let in_flight = limits.enter(policy).map_err(refusals::too_many)?;
+    limits.take_request(policy, now).map_err(refusals::too_fast)?;
     Ok(Admission { grant: Arc::clone(entry), slot, in_flight })
-}
-
-fn too_many(policy: &Policy) -> Refusal {
-    let limit = policy.concurrency.unwrap_or(0);
-    // When a call will end is not known; a second is what SDKs would wait at least.
-    let refusal = Refusal::new(
-        Reason::ConcurrencyLimited,
-        format!("this key may have {limit} calls open at once: wait for one to end"),
-    );
-    refusal.retry_after_ms(1_000)
-}
-
-fn too_fast(limit: u64, wait: u64) -> Refusal {
-    let message =
-        format!("this key may make {limit} requests per minute: the next is possible in {} s", wait.div_ceil(1_000));
-    Refusal::new(Reason::RateLimited, message).retry_after_ms(wait)
-}
-
-fn too_many_tokens(limit: u64, estimate: u64, wait: Option<u64>) -> Refusal {
-    match wait {
-        Some(wait) => Refusal::new(
-            Reason::TokensLimited,
-            format!(
-                "this key may use {limit} tokens per minute: {estimate} more are possible in {} s",
-                wait.div_ceil(1_000)
-            ),
-        )
-        .retry_after_ms(wait),
-        None => Refusal::new(
-            Reason::TokensLimited,
-            format!(
-                "this call may use {estimate} tokens, more than this key's {limit} per minute: shorten it or lower its output cap"
-            ),
-        ),
-    }
 }
 
 impl Admission {
@@ -128,8 +96,11 @@ impl Admission {
             inspect::check_model(&inbound.plan, facts.model.as_deref(), self.policy())?;
         }
         let pinned = self.owned(inbound, facts, objects)?;
-        let hold = self.reserve(facts, now)?;
-        Ok(Pass { grant: self.grant, slot: self.slot, pinned, _in_flight: self.in_flight, hold })
+        let estimate = facts.token_estimate();
+        let tokens = self.grant.limits().take_tokens(estimate, self.policy(), now);
+        let tokens = tokens.map_err(|refused| refusals::too_many_tokens(refused, estimate))?;
+        let Self { grant, slot, in_flight } = self;
+        Ok(Pass { grant, slot, pinned, _in_flight: in_flight, tokens, money: None })
     }
 
     /// Checks every object that the call names; returns the credential under which they live.
@@ -154,13 +125,6 @@ impl Admission {
         }
         Ok(pinned)
     }
-
-    /// Sets aside what the call may use. Budgets in money will join here: this is the only place that reserves.
-    fn reserve(&self, facts: &Facts, now: Millis) -> Result<Hold, Refusal> {
-        let Some(limit) = self.policy().tokens_per_minute else { return Ok(Hold::none()) };
-        let estimate = facts.token_estimate();
-        self.grant.live.take_tokens(estimate, limit, now).map_err(|wait| too_many_tokens(limit, estimate, wait))
-    }
 }
 
 /// A call that may be sent.
@@ -174,7 +138,9 @@ pub struct Pass {
     pub pinned: Option<CredentialId>,
     /// Held for its drop: the call counts as open until then.
     _in_flight: InFlight,
-    hold: Hold,
+    tokens: Taken,
+    /// What is held of the budgets above the key. None: there is none, or the call is never billed.
+    pub(crate) money: Option<MoneyHold>,
 }
 
 impl Pass {
@@ -200,8 +166,13 @@ impl Pass {
     }
 
     /// Puts the true use in the place of the estimate. Once; dropped without it, the estimate stands.
-    pub fn settle(&mut self, used_tokens: u64) {
-        self.hold.settle(used_tokens);
+    pub fn settle_tokens(&mut self, used: u64) {
+        self.tokens.settle(used);
+    }
+
+    /// The call is refused after all: what was taken for it is there again.
+    pub fn put_back(mut self) {
+        self.tokens.put_back();
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod attempt;
 mod body;
+mod money;
+mod outlast;
 
 use crate::{
     account::{Account, Caller, user_agent},
@@ -24,6 +26,7 @@ use keyward_domain::{
     RequestId,
     refusal::{Reason, Refusal},
 };
+use outlast::Outlast;
 use std::{convert::Infallible, net::IpAddr, rc::Rc, sync::Arc};
 
 /// The header with the call's id, on every answer.
@@ -63,12 +66,14 @@ pub(crate) async fn answer(
         started: clock::instant(),
         client: client.peer,
         user_agent: user_agent(request.headers().get(header::USER_AGENT)),
+        lingers: Rc::default(),
         _place: client.place,
     };
-    let (id, peer) = (caller.id, client.peer);
+    let (id, peer, lingers) = (caller.id, client.peer, Rc::clone(&caller.lingers));
     // HOT: hyper keeps the place of a call's future for as long as the connection lives; on the heap it is gone with
     // the call.
-    let mut response = match Box::pin(serve(&worker, peer, caller, request)).await {
+    let served = Box::pin(serve(Rc::clone(&worker), peer, caller, request));
+    let mut response = match Outlast::new(served, Rc::clone(&worker), lingers).await {
         Ok(response) => response,
         Err(no) => {
             let reason = no.refusal.reason;
@@ -85,7 +90,7 @@ pub(crate) async fn answer(
 }
 
 async fn serve(
-    worker: &Rc<Worker>,
+    worker: Rc<Worker>,
     peer: IpAddr,
     mut caller: Caller,
     mut request: Request<Incoming>,
@@ -93,7 +98,7 @@ async fn serve(
     let upgrade = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
     let (head, incoming) = request.into_parts();
     let upload = Upload::new(incoming, worker.rests.clone(), head.headers.contains_key(header::EXPECT));
-    let shared = &*worker.shared;
+    let (worker, shared) = (&worker, &*worker.shared);
     let picture = shared.tables.load();
     let inbound = inbound::read(&picture, &head, peer, &shared.settings.trusted_proxies)?;
     let dialect = inbound.plan.dialect;
@@ -110,13 +115,22 @@ async fn serve(
 
     let upgrade =
         if inbound.plan.operation.websocket { Some(websocket::check(&head, upgrade).map_err(no)?) } else { None };
-    let read = body::read(&guard, &inbound, &admission, &head, upload, declared).await.map_err(no)?;
+    let mut read = body::read(&guard, &inbound, &admission, &head, upload, declared).await.map_err(no)?;
     // The picture may have changed while the body came in; the call goes on with the newest.
     let picture = Arc::clone(&shared.tables.load());
-    let pass = admission.decide(&inbound, &read.facts, shared.tables.objects(), clock::now()).map_err(no)?;
+    let mut pass = admission.decide(&inbound, &read.facts, shared.tables.objects(), clock::now()).map_err(no)?;
+    let reserved = money::reserve(worker, &guard, &mut pass, &mut read.facts, (&inbound.plan, picture.prices())).await;
+    let notes = match reserved {
+        Ok(notes) => notes,
+        Err(refusal) => {
+            pass.put_back();
+            return Err(no(refusal));
+        }
+    };
     let candidates = pass.candidates(&picture, &inbound, clock::now(), worker.random.next()).map_err(no)?;
     let prices = Arc::clone(picture.prices());
     drop(picture);
+    let (payload, unpacked) = read.body.finish(read.facts.output_cap);
     let account = Account::open(
         Rc::clone(worker),
         caller,
@@ -124,8 +138,10 @@ async fn serve(
         (pass, ticket),
         (read.facts, read.form),
     );
-    let call = attempt::Call { worker, guard, inbound: &inbound, head: &head, upgrade, unpacked: read.unpacked };
-    call.send(account, candidates, read.payload).await.map_err(no)
+    let call = attempt::Call { worker, guard, inbound: &inbound, head: &head, upgrade, unpacked };
+    let mut response = call.send(account, candidates, payload).await.map_err(no)?;
+    notes.write(response.headers_mut());
+    Ok(response)
 }
 
 /// The body's length as the head says it; hyper has made sure that there is only one.

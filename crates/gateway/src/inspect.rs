@@ -1,13 +1,18 @@
 //! How far a request is looked into: just enough to decide. Finds the model, the flags and the caps, and says which
 //! bytes must change; everything around them stays as the client wrote it.
 
+mod asked;
 mod body;
+mod bound;
+mod cap;
 mod edit;
 mod form;
 pub mod json;
 mod plan;
 
-pub use body::{Collected, collected, json as json_body, message};
+pub use asked::{Asked, AskedTool};
+pub use body::{Collected, Finished, collected, json as json_body, message};
+pub use bound::bound;
 pub use edit::Edits;
 pub use form::Form;
 pub use plan::RequestPlan;
@@ -36,8 +41,13 @@ pub struct Facts {
     pub strip_usage: bool,
     /// The length of the body, in bytes.
     pub input_bytes: u64,
-    /// The most output tokens the call can give, over all its answers, when that is bounded.
+    /// The most output tokens over all answers: what the client asked for, lowered to what the policy allows, or the
+    /// policy's default. What [`Collected::finish`] takes when no budget says less.
     pub output_cap: Option<u64>,
+    /// Further models, any of which may be billed.
+    pub also_models: Vec<Box<str>>,
+    /// What else the price depends on.
+    pub asked: Asked,
     /// The characters of the text that the provider is to speak, where they are billed.
     pub characters: Option<u64>,
     /// What the body names as objects at the provider, as written.
@@ -127,7 +137,8 @@ fn may_be_json(kind: &[u8]) -> bool {
 /// # Errors
 /// A [`Refusal`] when the model is named twice.
 pub fn head(inbound: &Inbound) -> Result<Facts, Refusal> {
-    Ok(Facts { model: head_model(inbound)?, ..Facts::default() })
+    let asked = Asked { answers: inbound.plan.request.answers, ..Asked::default() };
+    Ok(Facts { model: head_model(inbound)?, asked, ..Facts::default() })
 }
 
 /// The model as far as path, query or catalogue say it.
@@ -149,11 +160,6 @@ pub(crate) fn head_model(inbound: &Inbound) -> Result<Option<Box<str>>, Refusal>
 #[must_use]
 pub fn bare_model(model: &str) -> &str {
     model.strip_prefix("models/").unwrap_or(model)
-}
-
-/// The most output tokens that the key allows a call.
-pub(crate) const fn output_limit(policy: &Policy) -> Option<u64> {
-    policy.max_output_tokens
 }
 
 /// Checks a model that was found, and that one was found where one must be.

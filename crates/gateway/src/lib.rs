@@ -1,6 +1,7 @@
 //! The hot path: admit a call, open the credential, relay, meter. Knows neither the store nor SQL nor the control plane.
 
 mod account;
+mod alone;
 mod call;
 mod clock;
 mod drain;
@@ -20,10 +21,12 @@ pub mod geo;
 pub mod inbound;
 pub mod inspect;
 pub mod journal;
+pub mod lender;
 pub mod live;
 pub mod meter;
 pub mod metrics;
 pub mod objects;
+pub mod purse;
 pub mod redact;
 pub mod respond;
 pub mod settings;
@@ -34,6 +37,12 @@ pub mod tls;
 pub mod unpack;
 mod upload;
 mod upstream;
+
+#[cfg(test)]
+extern crate self as keyward_gateway;
+#[cfg(test)]
+#[path = "../tests/it/lender.rs"]
+mod test_lender;
 
 pub use serve::{Error, Gateway, StopReport};
 pub use settings::{Limits, Settings, TlsFiles};

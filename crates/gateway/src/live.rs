@@ -1,59 +1,37 @@
-//! What changes from call to call, one small record per key: rates, calls in flight, and the switch that cuts them.
-//! Atomics only on the way of a call; time is an argument. Money holds will join [`Hold`].
+//! What changes from call to call, one small record per key: rates, calls in flight, and the switch that cuts them; and
+//! the rates that the calls of a project, or all of them, share. Atomics only on the way of a call; time is an argument.
+
+mod shared;
+
+pub(crate) use shared::{InFlight, Limits, Taken};
+pub use shared::{Refused, Shared, Whose};
 
 use keyward_domain::Millis;
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU32, Ordering},
-};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 const NANOS_PER_MINUTE: i64 = 60_000_000_000;
 
 /// The changing state of one key. It outlives every change of the key's policy: editing a limit resets nothing.
 #[derive(Debug, Default)]
 pub struct Live {
-    requests: Rate,
-    tokens: Rate,
-    in_flight: AtomicU32,
+    pace: Pace,
     /// Moves when the key's open calls must end.
     epoch: AtomicU32,
 }
 
+/// Rates and open calls of whoever has limits for them.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    requests: Rate,
+    tokens: Rate,
+    in_flight: AtomicU32,
+}
+
 impl Live {
-    /// Takes one request from the minute's allowance.
-    ///
-    /// # Errors
-    /// The milliseconds after which one more is there.
-    pub fn take_request(&self, per_minute: u64, now: Millis) -> Result<(), u64> {
-        self.requests.take(1, per_minute, now)
-    }
-
-    /// Takes tokens from the minute's allowance, by estimate: [`Hold::settle`] puts the difference right.
-    ///
-    /// # Errors
-    /// The milliseconds after which they are there; `None` when the allowance is never that large.
-    pub fn take_tokens(self: &Arc<Self>, estimate: u64, per_minute: u64, now: Millis) -> Result<Hold, Option<u64>> {
-        if estimate > per_minute {
-            return Err(None);
-        }
-        self.tokens.take(estimate, per_minute, now)?;
-        Ok(Hold { tokens: Some(TokenHold { live: Arc::clone(self), estimate, per_minute }) })
-    }
-
-    /// Opens a call. The slot is free again when the guard is dropped.
-    ///
-    /// # Errors
-    /// When `limit` calls are already open.
-    pub fn enter(self: &Arc<Self>, limit: Option<u32>) -> Result<InFlight, TooMany> {
-        let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
-        let guard = InFlight(Arc::clone(self));
-        if limit.is_some_and(|limit| before >= limit) { Err(TooMany) } else { Ok(guard) }
-    }
-
     /// How many calls are open.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Acquire)
+        self.pace.in_flight.load(Ordering::Acquire)
     }
 
     /// Ends every call that was admitted until now, from any thread: they see it by [`Self::epoch`].
@@ -65,50 +43,6 @@ impl Live {
     #[must_use]
     pub fn epoch(&self) -> u32 {
         self.epoch.load(Ordering::Acquire)
-    }
-}
-
-/// The key's limit of calls at once is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooMany;
-
-/// An open call of a key.
-#[derive(Debug)]
-pub struct InFlight(Arc<Live>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// What a call has set aside before it is sent, and the one seam for money: today the token estimate; a budget's
-/// reservation joins here as a second field, taken in `admit` after the model is known, settled with the true cost.
-/// Dropped without a settlement (a panic, a lost task), the estimate stands: in doubt it is charged.
-#[derive(Debug, Default)]
-pub struct Hold {
-    tokens: Option<TokenHold>,
-}
-
-#[derive(Debug)]
-struct TokenHold {
-    live: Arc<Live>,
-    estimate: u64,
-    per_minute: u64,
-}
-
-impl Hold {
-    /// Nothing set aside: the key has no limit that needs it.
-    #[must_use]
-    pub const fn none() -> Self {
-        Self { tokens: None }
-    }
-
-    /// Replaces the estimate by what was used. Settling twice changes nothing the second time.
-    pub fn settle(&mut self, used_tokens: u64) {
-        if let Some(hold) = self.tokens.take() {
-            hold.live.tokens.correct(hold.estimate, used_tokens, hold.per_minute);
-        }
     }
 }
 
@@ -146,6 +80,11 @@ impl Rate {
                 Err(seen) => full_at = seen,
             }
         }
+    }
+
+    /// Puts back what was taken for a call that was refused after all.
+    fn put_back(&self, count: u64, per_minute: u64) {
+        self.full_at.fetch_sub(nanos(count, per_minute), Ordering::AcqRel);
     }
 
     /// Moves the moment by the difference. A call that used more than its estimate puts the key into debt.

@@ -3,6 +3,7 @@
 
 mod bill;
 mod collect;
+mod floor;
 mod plan;
 mod reader;
 
@@ -19,6 +20,7 @@ use crate::{
 };
 use bytes::Bytes;
 use collect::Collector;
+use floor::Floor;
 use http::{HeaderMap, header};
 use keyward_domain::{
     provider::{ErrorParts, Merge},
@@ -56,6 +58,8 @@ pub struct Meter {
     /// The messages of a WebSocket's client are text that is to be spoken.
     speaks: bool,
     meters: bool,
+    /// What the stream has surely used by now, where somebody watches.
+    floor: Option<Floor>,
 }
 
 impl Meter {
@@ -98,6 +102,7 @@ impl Meter {
             characters: facts.characters,
             speaks: false,
             meters: shape.is_some(),
+            floor: None,
         }
     }
 
@@ -120,6 +125,7 @@ impl Meter {
             characters: None,
             speaks: plan.operation.characters.is_some(),
             meters: plan.answer.shape.is_some(),
+            floor: None,
         }
     }
 
@@ -133,6 +139,9 @@ impl Meter {
     /// usage the client did not ask for, an event that has not ended is held back until it is clear what it is.
     pub fn feed(&mut self, piece: Bytes) -> Option<Bytes> {
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
+        if let Some(floor) = &mut self.floor {
+            floor.feed(&piece);
+        }
         if self.strip {
             return self.feed_and_strip(piece);
         }
@@ -144,6 +153,7 @@ impl Meter {
         }
         if std::mem::take(&mut self.collector.just_reported) {
             self.bytes_at_report = self.bytes;
+            self.floor.iter_mut().for_each(Floor::reported);
         }
         Some(piece)
     }

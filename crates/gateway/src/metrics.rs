@@ -3,7 +3,7 @@
 
 mod text;
 
-use crate::journal::Depth;
+use crate::{journal::Depth, purse::bank::Bank};
 use keyward_domain::{refusal::Reason, usage::UsageEvent};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -158,7 +158,7 @@ impl Metrics {
 
     /// All counters as Prometheus text.
     #[must_use]
-    pub fn render(&self, journal: Depth) -> String {
+    pub(crate) fn render(&self, journal: Depth, bank: &Bank) -> String {
         let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut sum = Counts::default();
         let (mut open, mut received, mut sent) = (0_i64, 0_u64, 0_u64);
@@ -168,7 +168,7 @@ impl Metrics {
             received = received.wrapping_add(cell.received.load(Ordering::Relaxed));
             sent = sent.wrapping_add(cell.sent.load(Ordering::Relaxed));
         }
-        text::write(&sum, &text::Gauges { open, received, sent, journal })
+        text::write(&sum, &text::Gauges { open, received, sent, journal }, bank)
     }
 }
 

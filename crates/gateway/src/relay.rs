@@ -17,6 +17,7 @@ use keyward_domain::{
 };
 use std::{
     cell::RefCell,
+    future::poll_fn,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -31,6 +32,9 @@ pub(crate) enum Cut {
     /// The call was ended from outside.
     #[error("the call was ended: {0:?}")]
     Ended(End),
+    /// The answer has cost what was held for it.
+    #[error("the answer has cost what was held for it")]
+    Spent,
 }
 
 /// An answer's body.
@@ -60,6 +64,8 @@ pub(crate) struct Stream {
     guard: Guard,
     slot: Rc<Slot>,
     length: Option<u64>,
+    /// There is no client any more.
+    alone: bool,
 }
 
 /// What the list of open calls can take away from a stream.
@@ -82,6 +88,8 @@ pub(crate) struct Flow {
     account: Box<Account>,
     content_type: Option<HeaderValue>,
     trailers: Option<HeaderMap>,
+    /// The client has hung up, and the answer is read only to know its use.
+    alone: bool,
 }
 
 impl Flow {
@@ -91,7 +99,7 @@ impl Flow {
         account: Box<Account>,
         content_type: Option<HeaderValue>,
     ) -> Self {
-        Self { exchange, meter, account, content_type, trailers: None }
+        Self { exchange, meter, account, content_type, trailers: None, alone: false }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
@@ -122,6 +130,9 @@ impl Flow {
             let passed = self.meter.feed(data);
             let passed = self.cleaned(passed);
             self.account.made(self.meter.take_made());
+            if let Some(why) = self.account.overspent(&mut self.meter) {
+                return Poll::Ready(Next::Spent(passed, why));
+            }
             if self.exchange.is_end() {
                 let tail = self.meter.flush();
                 return Poll::Ready(Next::Last(join(passed, self.cleaned(tail)).map(Frame::data)));
@@ -143,10 +154,10 @@ impl Flow {
     /// Settles the call, and has the last word where the client's SDK would otherwise only see a broken connection.
     fn finish(&mut self, outcome: Outcome, why: Option<&Refusal>) -> Option<Bytes> {
         let reading = self.meter.finish(matches!(outcome, Outcome::Completed));
-        let outcome = if matches!(outcome, Outcome::Completed) && reading.error.is_some() {
-            Outcome::ProviderError
-        } else {
-            outcome
+        let outcome = match outcome {
+            Outcome::Completed if reading.error.is_some() => Outcome::ProviderError,
+            Outcome::Completed if self.alone => Outcome::ClientGone,
+            outcome => outcome,
         };
         self.account.settle(&reading, outcome);
         let held_back = self.meter.flush();
@@ -173,6 +184,8 @@ enum Next {
     Some(Bytes),
     Last(Option<Frame<Bytes>>),
     Broken(upstream::Error),
+    /// What still goes to the client, and why nothing more does.
+    Spent(Option<Bytes>, Refusal),
 }
 
 fn join(first: Option<Bytes>, second: Option<Bytes>) -> Option<Bytes> {
@@ -193,7 +206,16 @@ impl Stream {
         let slot = Rc::new(Slot(RefCell::new(State::Flowing(Box::new(flow)))));
         guard.wait_for(Waiting::Client);
         guard.hold(Rc::<Slot>::clone(&slot));
-        Self { guard, slot, length }
+        Self { guard, slot, length, alone: false }
+    }
+
+    /// Reads the answer to its end for nobody.
+    pub(crate) async fn drain(mut self) {
+        self.alone = true;
+        if let State::Flowing(flow) = &mut *self.slot.0.borrow_mut() {
+            flow.alone = true;
+        }
+        while let Some(Ok(_)) = poll_fn(|cx| self.poll_next(cx)).await {}
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
@@ -233,6 +255,14 @@ impl Stream {
                 }
                 Poll::Ready(frame.map(Ok))
             }
+            Poll::Ready(Next::Spent(passed, why)) => {
+                if let State::Flowing(mut flow) = std::mem::replace(&mut *state, State::Done) {
+                    let words = flow.finish(Outcome::Cut, Some(&why));
+                    *state = State::last(join(passed, words), Cut::Spent);
+                }
+                drop(state);
+                self.poll_next(cx)
+            }
             Poll::Ready(Next::Broken(error)) => {
                 if let State::Flowing(mut flow) = std::mem::replace(&mut *state, State::Done) {
                     let words = flow.finish(Outcome::UpstreamLost, Some(&lost(&error)));
@@ -242,6 +272,30 @@ impl Stream {
                 self.poll_next(cx)
             }
         }
+    }
+}
+
+impl Drop for Stream {
+    /// The client hung up. Where the provider goes on in any case, its answer is read to the end, so that its use is
+    /// known: if there is room for that among the calls that go on alone.
+    fn drop(&mut self) {
+        if self.alone {
+            return;
+        }
+        let mut state = self.slot.0.borrow_mut();
+        let State::Flowing(flow) = &mut *state else { return };
+        if !flow.account.drains_on_hangup() {
+            return;
+        }
+        let (worker, _) = flow.account.home();
+        let worker = Rc::clone(worker);
+        let Some(place) = worker.alone() else { return };
+        let State::Flowing(flow) = std::mem::replace(&mut *state, State::Done) else { return };
+        drop(state);
+        let (_, pass) = flow.account.home();
+        let guard = worker.wards.open();
+        guard.belongs_to(&pass.grant.live, pass.grant.epoch);
+        place.go_on(Self::new(guard, *flow, None).drain());
     }
 }
 
@@ -261,6 +315,15 @@ impl Held for Slot {
         let State::Flowing(mut flow) = std::mem::replace(&mut *state, State::Done) else { return };
         let words = flow.finish(outcome(end), Some(&ended(end)));
         *state = State::last(words, Cut::Ended(end));
+    }
+}
+
+impl Relay {
+    /// Reads the body to its end for nobody.
+    pub(crate) async fn drain(self) {
+        if let Self::Flow(stream) = self {
+            stream.drain().await;
+        }
     }
 }
 

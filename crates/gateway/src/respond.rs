@@ -45,10 +45,13 @@ pub fn refusal(dialect: Dialect, refusal: &Refusal, request_id: &str) -> Respons
     response
 }
 
-/// Whether the same call can succeed later. A call that is larger than the whole allowance never can.
+/// Whether the same call can succeed later. A call that is larger than the whole allowance never can; a budget helps
+/// itself when its window begins anew soon, or when calls in flight hold what is left.
 fn retry_can_help(refusal: &Refusal) -> bool {
-    let never = refusal.reason == Reason::TokensLimited && refusal.retry_after_ms.is_none();
-    refusal.reason.retry_helps() && !never
+    match refusal.reason {
+        Reason::TokensLimited | Reason::BudgetExhausted => refusal.retry_after_ms.is_some(),
+        reason => reason.retry_helps(),
+    }
 }
 
 fn body(dialect: Dialect, refusal: &Refusal, request_id: Option<&str>) -> Value {

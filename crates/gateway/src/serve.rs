@@ -5,8 +5,10 @@ use crate::{
     call,
     geo::Geo,
     journal::{self, Journal},
+    lender::Lender,
     listen::{Lane, Message},
     metrics::Metrics,
+    purse::bank::Bank,
     random::{NoRandom, Random},
     settings::Settings,
     tables::Tables,
@@ -67,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) vault: Arc<Vault>,
     pub(crate) tables: Tables,
     pub(crate) journal: Journal,
+    pub(crate) bank: Arc<Bank>,
     pub(crate) metrics: Metrics,
     pub(crate) geo: Option<Geo>,
     pub(crate) tls: Option<ListenerTls>,
@@ -103,7 +106,7 @@ pub struct StopReport {
 
 impl Gateway {
     /// Starts the gateway on a bound listener. It knows from its first call on what `known` says: no key that is good
-    /// is ever told that it is unknown.
+    /// is ever told that it is unknown. Money comes from `lender`, and goes back to it.
     ///
     /// # Errors
     /// [`Error`]: which part cannot be set up and why.
@@ -111,6 +114,7 @@ impl Gateway {
         listener: TcpListener,
         settings: Settings,
         vault: Arc<Vault>,
+        lender: Arc<dyn Lender>,
         known: impl IntoIterator<Item = Update>,
     ) -> Result<Self, Error> {
         let part = |part| move |source| Error::Start { part, source };
@@ -121,6 +125,7 @@ impl Gateway {
         let shared = Arc::new(Shared {
             tables: Tables::new(),
             journal: Journal::open(&settings.journal_dir, journal::Options::default(), || seed.next())?,
+            bank: Bank::new(lender),
             metrics: Metrics::new(),
             geo: settings.country_database.as_deref().map(Geo::open).transpose()?,
             tls: settings.tls.clone().map(ListenerTls::open).transpose()?,
@@ -163,8 +168,12 @@ impl Gateway {
     /// Takes a change over. When this returns, new calls see it, and the calls in flight of keys that it revokes are
     /// being cut.
     pub fn apply(&self, update: Update) {
-        let may_revoke = !matches!(update, Update::Routes(_));
+        let of_money = matches!(update, Update::Everything(_) | Update::Budgets(_) | Update::ForgetBudgets(_));
+        let may_revoke = matches!(update, Update::Everything(_) | Update::Grants(_) | Update::Forget(_));
         self.shared.tables.apply(update);
+        if of_money {
+            self.shared.bank.recall();
+        }
         if may_revoke {
             self.tell(|| Message::Cut);
         }
@@ -179,7 +188,7 @@ impl Gateway {
     /// The counters, as Prometheus text.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.shared.metrics.render(self.shared.journal.depth())
+        self.shared.metrics.render(self.shared.journal.depth(), &self.shared.bank)
     }
 
     /// Stops: accepts nothing more, lets calls end until the deadline, cuts and settles the rest, ends the threads.
@@ -205,6 +214,7 @@ impl Gateway {
         }
         cut += self.ended.try_iter().sum::<usize>();
         self.shared.journal.sync();
+        self.shared.bank.stop();
         StopReport { in_time, cut }
     }
 
@@ -223,6 +233,7 @@ impl Drop for Gateway {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        self.shared.bank.stop();
     }
 }
 

@@ -70,6 +70,10 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// The most client connections at once; more are not accepted until others close.
     pub connections: usize,
+    /// How long the answer of a provider that goes on without a client is read at most.
+    pub hangup_drain: Duration,
+    /// How many such answers a thread reads at once. Of others, all that was held is charged.
+    pub hangup_drains: usize,
 }
 
 impl Default for Limits {
@@ -84,6 +88,8 @@ impl Default for Limits {
             websocket_idle: Duration::from_secs(3600),
             keep_alive: Duration::from_secs(25),
             connections: 20_000,
+            hangup_drain: Duration::from_secs(120),
+            hangup_drains: 64,
         }
     }
 }

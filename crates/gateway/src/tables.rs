@@ -1,6 +1,7 @@
 //! The gateway's picture of the world: providers, keys, routes and prices, immutable and replaced as a whole.
 //! A call loads it once. Changes come in from the control plane as `Update`s; nothing here ever asks back.
 
+mod above;
 mod build;
 mod plan;
 mod router;
@@ -8,7 +9,13 @@ mod router;
 pub use plan::{OperationPlan, ProviderPlan};
 pub use router::{Found, RawParams, Router};
 
-use crate::{live::Live, objects::Objects, upstream::Origin};
+use crate::{
+    live::{Limits, Live, Shared},
+    objects::Objects,
+    purse::Purse,
+    upstream::Origin,
+};
+use above::Above;
 use arc_swap::{ArcSwap, Guard};
 use keyward_domain::{
     Environment, KeyId, Millis, ProjectId,
@@ -40,6 +47,10 @@ pub struct LiveGrant {
     pub live: Arc<Live>,
     /// The key's era when this entry was made: calls admitted by it end when the era does.
     pub epoch: u32,
+    /// The budgets above the key, its own first.
+    pub purses: Box<[Arc<Purse>]>,
+    /// The rates that the key shares with others.
+    pub shared: Arc<[Arc<Shared>]>,
 }
 
 impl LiveGrant {
@@ -47,6 +58,11 @@ impl LiveGrant {
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.live.epoch() != self.epoch
+    }
+
+    /// Everything that limits the pace of the key's calls.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { live: Arc::clone(&self.live), shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -171,9 +187,18 @@ fn shard_of(id: &PublicId) -> usize {
 #[derive(Debug, Default)]
 pub struct Tables {
     current: ArcSwap<Picture>,
-    /// Held while changing. Which public id a key has, so that it can be found when it is to be forgotten.
-    by_key: Mutex<HashMap<KeyId, PublicId>>,
+    /// Held while changing.
+    books: Mutex<Books>,
     objects: Objects,
+}
+
+/// What a change is made with.
+#[derive(Debug, Default)]
+struct Books {
+    /// Which public id a key has, so that it can be found when it is to be forgotten.
+    by_key: HashMap<KeyId, PublicId>,
+    /// Budgets and rates by whose they are.
+    above: Above,
 }
 
 impl Tables {
@@ -196,37 +221,39 @@ impl Tables {
 
     /// Takes a change over. When this returns, new calls see it, and the open calls of revoked keys are being cut.
     pub fn apply(&self, update: Update) {
-        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let books = &mut *guard;
         let old = self.current.load_full();
         let mut changed = Vec::new();
-        let next = match update {
+        let mut next = Picture::clone(&old);
+        match update {
             Update::Everything(everything) => {
                 self.objects.adopt(&everything.objects);
-                let mut next = Picture {
+                books.above.replace(everything.budgets, &everything.rates);
+                next = Picture {
                     providers: Arc::new(build::providers(&everything.providers)),
                     prices: everything.prices,
                     ..Picture::default()
                 };
                 next.routes = Arc::new(build::routes(&next.providers, everything.routes));
-                build::replace_grants(&old, &mut next, everything.grants, &mut by_key, &mut changed);
-                next
+                build::replace_grants(&old, &mut next, everything.grants, books, &mut changed);
             }
-            Update::Grants(grants) => {
-                let mut next = Picture::clone(&old);
-                build::change_grants(&mut next, grants, &mut by_key, &mut changed);
-                next
+            Update::Grants(grants) => build::change_grants(&mut next, grants, books, &mut changed),
+            Update::Forget(keys) => build::forget(&mut next, &keys, &mut books.by_key, &mut changed),
+            Update::Routes(routes) => build::change_routes(&mut next, routes),
+            Update::Budgets(budgets) => {
+                let scopes = budgets.into_iter().flat_map(|budget| books.above.put(budget)).collect();
+                build::put_below(&mut next, scopes, books);
             }
-            Update::Forget(keys) => {
-                let mut next = Picture::clone(&old);
-                build::forget(&mut next, &keys, &mut by_key, &mut changed);
-                next
+            Update::ForgetBudgets(gone) => {
+                let scopes = gone.iter().filter_map(|id| books.above.forget(id)).collect();
+                build::put_below(&mut next, scopes, books);
             }
-            Update::Routes(routes) => {
-                let mut next = Picture::clone(&old);
-                build::change_routes(&mut next, routes);
-                next
+            Update::Rates(rates) => {
+                let scopes = rates.iter().filter_map(|rates| books.above.set_rates(rates)).collect();
+                build::put_below(&mut next, scopes, books);
             }
-        };
+        }
         self.current.store(Arc::new(next));
         // Only now: whoever was admitted by the old picture carries the old era and ends with it.
         changed.iter().for_each(|live| live.cut());

@@ -442,6 +442,8 @@ impl Tap {
                         self.pending.push((filter, id, Kept::new(value)));
                     }
                 }
+                // Requests have these, answers have not.
+                Leaf::Keys(_) => {}
             }
         }
     }

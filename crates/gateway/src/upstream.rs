@@ -61,6 +61,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) identity: bool,
     /// Ask to change to this protocol.
     pub(crate) upgrade: Option<&'a str>,
+    /// Never a second time when the first may have arrived: money is held for one attempt.
+    pub(crate) once: bool,
 }
 
 /// One thread's connections to all providers.
@@ -98,7 +100,7 @@ impl Upstreams {
         if origin.http2 && outgoing.upgrade.is_none() {
             return self.send_http2(origin, outgoing, payload, ward).await;
         }
-        let again = payload.again();
+        let again = payload.again().filter(|_| !outgoing.once);
         let kept = self.pool.take(&origin.endpoint, again.is_none(), crate::clock::instant());
         let payload = if let Some(io) = kept {
             match self.exchange(io, origin, (outgoing, payload), ward).await {

@@ -2,6 +2,7 @@
 //! Threads share the tables and the journal, and nothing else that changes from call to call.
 
 use crate::{
+    alone::{Alone, Place as AlonePlace},
     call::{self, Client},
     clock,
     drain::Drain,
@@ -48,6 +49,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How often unused connections to providers are looked at, in ticks.
 const SWEEP_TICKS: u32 = 10;
+/// How often the node's money is looked through for what is not needed, in ticks.
+const MONEY_TICKS: u32 = 10;
 /// How often a thread looks whether everything has ended, once it should.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 /// After the end of all calls, the time in which clients are still told about it.
@@ -70,6 +73,7 @@ pub(crate) struct Worker {
     pub(crate) rests: Rests,
     warned: Cell<Option<Instant>>,
     drain: Drain,
+    alone: Rc<Alone>,
     http1: http1::Builder,
     http2: http2::Builder<Local>,
 }
@@ -104,6 +108,9 @@ pub(crate) async fn run(
                 if ticks.is_multiple_of(SWEEP_TICKS) {
                     worker.upstreams.sweep();
                 }
+                if first && ticks.is_multiple_of(MONEY_TICKS) {
+                    worker.shared.bank.look(clock::now());
+                }
                 continue;
             }
             _ = ended.tick(), if worker.drain.is_on() => {
@@ -134,6 +141,7 @@ pub(crate) async fn run(
             }
         }
     };
+    worker.alone.close();
     if let Some(task) = housekeeping {
         task.abort();
     }
@@ -225,6 +233,11 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
 }
 
 impl Worker {
+    /// A place among the calls that go on without a client, if there is one.
+    pub(crate) fn alone(&self) -> Option<AlonePlace> {
+        self.alone.place()
+    }
+
     /// Whether something that happens at every call may be said aloud again.
     pub(crate) fn may_warn(&self) -> bool {
         let now = clock::instant();
@@ -258,6 +271,7 @@ impl Worker {
             rests,
             warned: Cell::new(None),
             drain: Drain::default(),
+            alone: Rc::new(Alone::new(limits.hangup_drains, limits.hangup_drain)),
             http1,
             http2,
             shared,

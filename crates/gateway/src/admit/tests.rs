@@ -105,7 +105,7 @@ fn tokens_are_set_aside_and_put_right() {
     let mut first = pass(0).expect("200 of 300");
     let refusal = pass(0).unwrap_err();
     assert_eq!((refusal.reason, refusal.retry_after_ms), (Reason::TokensLimited, Some(20_000)));
-    first.settle(10);
+    first.settle_tokens(10);
     drop(first);
     drop(pass(0).expect("190 came back"));
     assert!(pass(0).is_err(), "a call that was dropped keeps its estimate");

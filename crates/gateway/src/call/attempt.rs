@@ -64,8 +64,8 @@ impl Call<'_> {
                 }
             };
             let again = payload.again();
-            account.sent_with(&candidate);
-            let (answer, mut exchange) = match self.exchange(&candidate, &key, payload).await {
+            account.sent_with(&candidate)?;
+            let (answer, mut exchange) = match self.exchange(&candidate, &key, payload, account.is_paid()).await {
                 Ok(answered) => answered,
                 Err(failure) => return Err(failure.settle(&mut account)),
             };
@@ -99,6 +99,7 @@ impl Call<'_> {
         candidate: &LiveCredential,
         key: &PlainKey,
         payload: Payload,
+        once: bool,
     ) -> Result<(Answer, Exchange), Failure> {
         let provider = &self.inbound.plan.provider;
         let operation = &self.inbound.plan.operation;
@@ -127,6 +128,7 @@ impl Call<'_> {
             // What the answer says must be readable where it is counted, where it names objects and where it lists them.
             identity: operation.usage.is_some() || operation.creates.is_some() || operation.lists.is_some(),
             upgrade: socket.then_some("websocket"),
+            once,
         };
         self.guard.wait_for(Waiting::Provider);
         let sending = self.worker.upstreams.send(&candidate.origin, &outgoing, payload, &self.guard);
@@ -144,6 +146,9 @@ impl Call<'_> {
         let Answer { status, mut headers } = answer;
         let plan = Arc::clone(account.plan());
         let mut meter = Meter::new(&plan, status.as_u16(), &headers, account.facts());
+        if account.is_paid() {
+            meter.watch();
+        }
         redact::headers(&mut headers, &plan.provider.auth, &key);
         if let Some(upgrade) = self.upgrade {
             return match exchange.into_upgraded().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
@@ -183,6 +188,7 @@ impl Call<'_> {
             return Ok(response(status, headers, Relay::empty()));
         }
         let content_type = headers.get(header::CONTENT_TYPE).cloned();
+        account.answers();
         let flow = Flow::new(exchange, meter, account, content_type);
         Ok(response(status, headers, Relay::Flow(Stream::new(self.guard, flow, length))))
     }

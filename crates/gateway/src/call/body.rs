@@ -3,7 +3,7 @@
 use crate::{
     admit::Admission,
     inbound::Inbound,
-    inspect::{self, BodyPlan, Facts, Form},
+    inspect::{self, BodyPlan, Collected, Facts, Finished, Form},
     relay,
     upload::Upload,
     upstream::payload::{Look, Payload, Stream},
@@ -23,11 +23,31 @@ const FIRST_ROOM: usize = 256 << 10;
 /// What is known of a body, and what goes to the provider.
 pub(super) struct Read {
     pub(super) facts: Facts,
-    pub(super) payload: Payload,
+    pub(super) body: Body,
     /// A form that is read while it streams.
     pub(super) form: Option<Rc<RefCell<Form>>>,
-    /// The body came packed and goes on unpacked, because something in it had to change.
-    pub(super) unpacked: bool,
+}
+
+/// A body before its last change.
+pub(super) enum Body {
+    /// Goes on as it is.
+    As(Payload),
+    /// Collected: its output cap can still be set.
+    Open(Box<Collected>),
+}
+
+impl Body {
+    /// The payload, with this for the most output over all answers, where the body has caps; and whether it came packed
+    /// and goes on unpacked, because something in it had to change.
+    pub(super) fn finish(self, cap: Option<u64>) -> (Payload, bool) {
+        match self {
+            Self::As(payload) => (payload, false),
+            Self::Open(read) => {
+                let Finished { body, unpacked } = read.finish(cap);
+                (Payload::Whole(body), unpacked)
+            }
+        }
+    }
 }
 
 /// Takes in a body.
@@ -46,11 +66,12 @@ pub(super) async fn read(
     match plan {
         BodyPlan::Collect { limit } => {
             let body = guard.guard(collect(guard, &mut upload, limit, declared)).await.map_err(relay::ended)??;
-            let read = inspect::collected(inbound, &head.headers, body, admission.policy())?;
-            Ok(Read { facts: read.facts, payload: Payload::Whole(read.body), form: None, unpacked: read.unpacked })
+            let mut read = inspect::collected(inbound, &head.headers, body, admission.policy())?;
+            let facts = std::mem::take(&mut read.facts);
+            Ok(Read { facts, body: Body::Open(Box::new(read)), form: None })
         }
         BodyPlan::Stream if upload.is_end() => {
-            Ok(Read { facts: inspect::head(inbound)?, payload: Payload::None, form: None, unpacked: false })
+            Ok(Read { facts: inspect::head(inbound)?, body: Body::As(Payload::None), form: None })
         }
         BodyPlan::Stream => {
             let policy = Arc::clone(&admission.grant.grant.policy);
@@ -61,7 +82,16 @@ pub(super) async fn read(
             });
             let stream = Stream::new(upload, declared, look, Rc::clone(guard.ward()));
             let facts = Facts { input_bytes: declared.unwrap_or(0), ..inspect::head(inbound)? };
-            Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: None, unpacked: false })
+            Ok(Read { facts, body: Body::As(Payload::Stream(Box::new(stream))), form: None })
+        }
+        BodyPlan::Form if !admission.grant.purses.is_empty() => {
+            // Under a budget the price must be known before anything is sent, and a form may name its model last.
+            let mut form = Form::new(inbound, &admission.grant, &head.headers)?;
+            let limit = admission.max_body();
+            let body = guard.guard(collect(guard, &mut upload, limit, declared)).await.map_err(relay::ended)??;
+            form.feed(&body)?;
+            form.finish()?;
+            Ok(Read { facts: form.facts(), body: Body::As(Payload::Whole(body)), form: None })
         }
         BodyPlan::Form => {
             let form = Rc::new(RefCell::new(Form::new(inbound, &admission.grant, &head.headers)?));
@@ -72,7 +102,7 @@ pub(super) async fn read(
             });
             let stream = Stream::new(upload, declared, look, Rc::clone(guard.ward()));
             let facts = Facts { input_bytes: declared.unwrap_or(0), ..inspect::head(inbound)? };
-            Ok(Read { facts, payload: Payload::Stream(Box::new(stream)), form: Some(form), unpacked: false })
+            Ok(Read { facts, body: Body::As(Payload::Stream(Box::new(stream))), form: Some(form) })
         }
     }
 }

@@ -27,12 +27,26 @@ impl Edits {
     /// Adds a field to an object. `field` is its text: `"name":value`.
     pub fn add(&mut self, object: &Hit, field: &str) {
         let empty = object.kind == (Kind::Object { empty: true });
-        match self.added.iter_mut().find(|(start, _, _)| *start == object.span.start) {
+        self.add_at(object.span.start, empty, field.to_owned());
+    }
+
+    /// These changes and then others.
+    #[must_use]
+    pub fn then(mut self, others: Self) -> Self {
+        self.splices.extend(others.splices);
+        for (start, empty, field) in others.added {
+            self.add_at(start, empty, field);
+        }
+        self
+    }
+
+    fn add_at(&mut self, start: usize, empty: bool, field: String) {
+        match self.added.iter_mut().find(|(known, _, _)| *known == start) {
             Some((_, _, fields)) => {
                 fields.push(',');
-                fields.push_str(field);
+                fields.push_str(&field);
             }
-            None => self.added.push((object.span.start, empty, field.to_owned())),
+            None => self.added.push((start, empty, field)),
         }
     }
 

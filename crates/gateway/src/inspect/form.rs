@@ -2,7 +2,7 @@
 //! Every piece is shown to the form *before* it is sent on, so that a refused form never reaches its end upstream.
 //! Strict on purpose: what two parsers could read differently is refused.
 
-use super::{Facts, bare_model, check_model, head_model, malformed};
+use super::{Asked, Facts, bare_model, cap::whole_number, check_model, head_model, malformed};
 use crate::{
     inbound::Inbound,
     tables::{LiveGrant, OperationPlan},
@@ -31,6 +31,7 @@ pub struct Form {
     bytes: u64,
     model: Option<String>,
     stream: Option<String>,
+    answers: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,8 @@ enum State {
 enum Field {
     Model,
     Stream,
+    /// How many answers.
+    Answers,
 }
 
 impl Form {
@@ -75,6 +78,7 @@ impl Form {
             bytes: 0,
             model: None,
             stream: None,
+            answers: None,
         })
     }
 
@@ -111,7 +115,17 @@ impl Form {
         let named = self.model.as_deref().map(|model| bare_model(model).into());
         let stream = self.stream.as_deref() == Some("true");
         let model = named.or_else(|| self.head_model.clone());
-        Facts { model, stream, input_bytes: self.bytes, ..Facts::default() }
+        let default = self.plan.request.answers;
+        let answers = self.answers.as_deref().map_or(Some(default), |text| whole_number(text.trim().as_bytes()));
+        let unclear = "the form field of the number of answers must be a whole number";
+        let asked = Asked {
+            answers: answers.unwrap_or(default).max(1),
+            unclear: answers.is_none().then(|| unclear.into()),
+            // A form is there for its files.
+            unseen: 1,
+            ..Asked::default()
+        };
+        Facts { model, stream, asked, input_bytes: self.bytes, ..Facts::default() }
     }
 
     /// One step over the bytes at hand; `None` when more are needed.
@@ -168,6 +182,7 @@ impl Form {
         let seen = match field {
             Some(Field::Model) => self.model.is_some(),
             Some(Field::Stream) => self.stream.is_some(),
+            Some(Field::Answers) => self.answers.is_some(),
             None => false,
         };
         if seen {
@@ -220,6 +235,7 @@ impl Form {
                 self.model = Some(value);
             }
             Field::Stream => self.stream = Some(value),
+            Field::Answers => self.answers = Some(value),
         }
         self.state = State::Delimited;
         Ok(Some(at + self.delimiter.needle().len()))
@@ -248,8 +264,9 @@ impl Form {
             Some(ModelSource::Body(path)) => Some(&**path),
             _ => None,
         };
-        let wanted = [(model, Field::Model), (operation.stream_flag.as_deref(), Field::Stream)];
-        for (wanted, field) in wanted {
+        let answers = operation.multipliers.first().map(|path| &**path);
+        let stream = operation.stream_flag.as_deref();
+        for (wanted, field) in [(model, Field::Model), (stream, Field::Stream), (answers, Field::Answers)] {
             let Some(wanted) = wanted.filter(|wanted| wanted.eq_ignore_ascii_case(name)) else { continue };
             if *wanted != *name || is_file || encoded {
                 return Err(malformed(format!("the form field '{wanted}' must be plain text of that very name")));

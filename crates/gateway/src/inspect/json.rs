@@ -1,11 +1,13 @@
 //! One pass over a JSON request: is it sound, and where are the fields a decision needs? No tree is built and nothing
 //! is copied but the few texts asked for. Strict on purpose: what two parsers could read differently is refused.
 
+mod names;
 mod text;
 
+pub use names::{Names, Sort};
 pub use text::{hex4, plain_run, unescape};
 
-use crate::tap::paths::{Leaf, Paths, ROOT};
+use crate::tap::paths::{Leaf, Node, Paths, ROOT};
 use std::{borrow::Cow, ops::Range};
 
 /// The deepest nesting of a request. Real ones stay below 40.
@@ -77,6 +79,10 @@ pub struct Scan {
     pub hits: Vec<Hit>,
     /// Texts that name objects, as written.
     pub references: Vec<Box<str>>,
+    /// How many pieces of content are not text in the body.
+    pub unseen: u64,
+    /// Whether something marks input for a cache.
+    pub cached: bool,
     /// What the whole body is.
     pub top: Option<Kind>,
 }
@@ -94,10 +100,22 @@ impl Scan {
 /// # Errors
 /// The first thing in it that is not sound.
 pub fn scan(body: &[u8], paths: &Paths, references: &[Box<str>]) -> Result<Scan, Malformed> {
+    let mut names = Names::default();
+    for name in references {
+        names.add(name, Sort::Reference);
+    }
+    scan_named(body, paths, &names)
+}
+
+/// Reads a body through, with names that mean something at any depth.
+///
+/// # Errors
+/// The first thing in it that is not sound.
+pub fn scan_named(body: &[u8], paths: &Paths, names: &Names) -> Result<Scan, Malformed> {
     if let Err(error) = std::str::from_utf8(body) {
         return Err(Malformed::Utf8(error.valid_up_to()));
     }
-    let mut reader = Reader { body, at: 0, paths, references, found: Scan::default() };
+    let mut reader = Reader { body, at: 0, paths, names, found: Scan::default() };
     let top = reader.value(Some(ROOT), Refers::No, 0)?;
     reader.space();
     if reader.at < body.len() {
@@ -119,7 +137,7 @@ struct Reader<'b> {
     body: &'b [u8],
     at: usize,
     paths: &'b Paths,
-    references: &'b [Box<str>],
+    names: &'b Names,
     found: Scan,
 }
 
@@ -181,19 +199,23 @@ impl<'b> Reader<'b> {
             return Ok(Kind::Object { empty: true });
         }
         let mut seen = 0_u64;
+        let told = node.and_then(|node| self.paths.node(node)).and_then(Node::keys);
         loop {
             self.space();
+            let start = self.at;
             let key = self.key()?;
+            if let Some(id) = told {
+                self.found.hits.push(Hit { id, kind: Kind::String, span: start..self.at });
+            }
             self.expect(b':')?;
             let child = self.watched(node, &key, &mut seen)?;
-            let refers = if self.references.iter().any(|name| name.as_bytes() == &*key)
-                || (refers == Refers::Yes && &*key == b"id")
-            {
-                Refers::Yes
-            } else {
-                Refers::No
-            };
-            self.value(child, refers, depth + 1)?;
+            let (names_object, sort) = self.names.look(&key);
+            let names_object = names_object || (refers == Refers::Yes && &*key == b"id");
+            let kind = self.value(child, if names_object { Refers::Yes } else { Refers::No }, depth + 1)?;
+            if kind != Kind::Null {
+                self.found.unseen += u64::from(sort == Some(Sort::Unseen));
+                self.found.cached |= sort == Some(Sort::Cache);
+            }
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,

@@ -11,6 +11,13 @@ use keyward_domain::glob::Glob;
 use proptest::prelude::*;
 use std::sync::Arc;
 
+/// What a body says, and what goes on of it when no budget says less than the policy.
+fn json_body(inbound: &Inbound, body: Bytes, policy: &Policy) -> Result<(Facts, Bytes), Refusal> {
+    let read = super::json_body(inbound, body, policy)?;
+    let facts = read.facts.clone();
+    Ok((facts.clone(), read.finish(facts.output_cap).body))
+}
+
 fn chat() -> Inbound {
     inbound_of("POST", "/openai/v1/chat/completions")
 }
@@ -267,12 +274,17 @@ fn packed_bodies_are_judged_and_go_on_as_they_are_unless_they_must_change() {
     let packed_headers: HeaderMap =
         [(header::CONTENT_ENCODING, "gzip".parse().expect("a header"))].into_iter().collect();
     let gzip = |text: &str| Bytes::from(unpack::tests::gzip(text.as_bytes()));
-    let read = |body: Bytes, policy: &Policy| collected(&chat(), &packed_headers, body, policy);
+    let read = |body: Bytes, policy: &Policy| {
+        collected(&chat(), &packed_headers, body, policy).map(|read| {
+            let facts = read.facts.clone();
+            (read.finish(facts.output_cap), facts)
+        })
+    };
     let body = gzip(r#"{"model":"gpt-1"}"#);
-    let unchanged = read(body.clone(), &Policy::default()).expect("accepted");
+    let (unchanged, facts) = read(body.clone(), &Policy::default()).expect("accepted");
     assert_eq!((unchanged.body, unchanged.unpacked), (body.clone(), false));
-    assert_eq!((unchanged.facts.model.as_deref(), unchanged.facts.input_bytes), (Some("gpt-1"), 17));
-    let changed = read(body.clone(), &capped(5)).expect("accepted");
+    assert_eq!((facts.model.as_deref(), facts.input_bytes), (Some("gpt-1"), 17));
+    let (changed, _) = read(body.clone(), &capped(5)).expect("accepted");
     assert_eq!((&*changed.body, changed.unpacked), (&br#"{"max_completion_tokens":5,"model":"gpt-1"}"#[..], true));
     let only_o3 = Policy { models: Some(vec![Glob::new("o3")]), ..Policy::default() };
     assert_eq!(read(body, &only_o3).unwrap_err().reason, Reason::ModelNotAllowed);
@@ -284,7 +296,13 @@ fn packed_bodies_are_judged_and_go_on_as_they_are_unless_they_must_change() {
 
 fn form_of(policy: Policy, kind: &str) -> Result<Form, Refusal> {
     let inbound = inbound_of("POST", "/openai/v1/audio/transcriptions");
-    let grant = Arc::new(LiveGrant { grant: grant(1, policy), live: Arc::new(Live::default()), epoch: 0 });
+    let grant = Arc::new(LiveGrant {
+        grant: grant(1, policy),
+        live: Arc::new(Live::default()),
+        epoch: 0,
+        purses: Box::default(),
+        shared: Arc::default(),
+    });
     let headers = [(header::CONTENT_TYPE, kind.parse().expect("a header"))].into_iter().collect();
     Form::new(&inbound, &grant, &headers)
 }

@@ -73,6 +73,8 @@ pub(super) struct Files {
     written: AtomicU64,
     freed: AtomicU64,
     lost: AtomicU64,
+    /// Files of earlier processes were damaged.
+    damaged: bool,
     /// Held for its lock.
     _lock: File,
 }
@@ -100,7 +102,7 @@ impl Files {
         if lock.try_lock().is_err() {
             return Err(Error::InUse(folder.to_owned()));
         }
-        let (streams, count, bytes) = recover(folder).map_err(failed)?;
+        let (streams, count, bytes, damaged) = recover(folder).map_err(failed)?;
         Ok(Self {
             folder: folder.to_owned(),
             options,
@@ -110,6 +112,7 @@ impl Files {
             written: AtomicU64::new(bytes),
             freed: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            damaged,
             _lock: lock,
         })
     }
@@ -193,6 +196,10 @@ impl Files {
                 (true, None) => tracing::error!("the journal is as large as it may be: new calls are refused"),
             }
         }
+    }
+
+    pub(super) const fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -357,8 +364,10 @@ fn record_behind(bytes: &[u8], end: usize, next: u64, salt: u64) -> bool {
     })
 }
 
-/// What earlier processes left: their streams, how many files those are, and how many bytes of records.
-fn recover(folder: &Path) -> io::Result<(Vec<Arc<Stream>>, u64, u64)> {
+/// What earlier processes left: their streams, how many files those are, how many bytes of records, and whether something
+/// of it is damaged.
+fn recover(folder: &Path) -> io::Result<(Vec<Arc<Stream>>, u64, u64, bool)> {
+    let mut damaged = false;
     let mut found: BTreeMap<u64, BTreeMap<u64, (Segment, u64)>> = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -376,6 +385,7 @@ fn recover(folder: &Path) -> io::Result<(Vec<Arc<Stream>>, u64, u64)> {
                 fs::remove_file(&path)?;
             } else {
                 let kept = path.with_extension(DAMAGED);
+                damaged = true;
                 tracing::error!(
                     file = %kept.display(),
                     "a file of the journal is damaged at its head: the events in it are not counted; the file is kept"
@@ -386,6 +396,7 @@ fn recover(folder: &Path) -> io::Result<(Vec<Arc<Stream>>, u64, u64)> {
         };
         let (end, next) = whole_records(&bytes, &head);
         if record_behind(&bytes, end, next, head.salt) {
+            damaged = true;
             let kept = path.with_extension(DAMAGED);
             tracing::error!(
                 file = %kept.display(), at = end, sequence = next,
@@ -414,7 +425,7 @@ fn recover(folder: &Path) -> io::Result<(Vec<Arc<Stream>>, u64, u64)> {
             streams.push(Arc::new(Stream { id, old: true, state }));
         }
     }
-    Ok((streams, count, total))
+    Ok((streams, count, total, damaged))
 }
 
 /// Gives a file its length with real blocks behind it, so that a full disk shows here and not in the middle of a write.

@@ -13,8 +13,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
-/// Room set aside for what one call will write.
-const PER_CALL: usize = 2 * MOST;
+/// Room set aside for what one call will write: its hold, its settlement, and what it makes or finds out.
+const PER_CALL: usize = 3 * MOST;
 
 /// One thread's part of the journal.
 #[derive(Debug)]

@@ -21,6 +21,8 @@ const PIECE: usize = 256 << 10;
 pub struct Reader {
     inner: Arc<Inner>,
     cursors: HashMap<u64, Cursor>,
+    /// Something of what earlier processes wrote could not be read.
+    damaged: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +36,7 @@ struct Cursor {
 
 impl Reader {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner, cursors: HashMap::new() }
+        Self { damaged: inner.files.is_damaged(), inner, cursors: HashMap::new() }
     }
 
     /// Skips what the database has already: the last stored sequence of each stream. Called once, before reading.
@@ -61,6 +63,23 @@ impl Reader {
         batch
     }
 
+    /// Whether all that earlier processes left was read, up to what [`Reader::next_batch`] gave last.
+    #[must_use]
+    pub fn old_are_done(&self) -> bool {
+        self.inner.files.streams().iter().filter(|stream| stream.old).all(|stream| {
+            let Some(last) = stream.segments().last().cloned() else { return true };
+            let end = usize::try_from(last.committed.load(Ordering::Acquire)).unwrap_or(usize::MAX);
+            let cursor = self.cursors.get(&stream.id);
+            cursor.is_some_and(|cursor| cursor.number == last.head.number && cursor.at >= end)
+        })
+    }
+
+    /// Whether nothing is known to be missing of what earlier processes left.
+    #[must_use]
+    pub const fn old_are_whole(&self) -> bool {
+        !self.damaged
+    }
+
     /// Says that everything up to a position, in its stream, is stored for good: its files may be used again.
     pub fn release(&self, position: Position) {
         let streams = self.inner.files.streams();
@@ -84,11 +103,15 @@ impl Reader {
                         to = segment.head.first,
                         "records of the journal are missing"
                     );
+                    self.damaged = true;
                     cursor.next = segment.head.first;
                 }
                 (cursor.number, cursor.at) = (segment.head.number, HEAD);
             }
-            if !read_segment(stream.id, &segment, &mut cursor, max, batch) {
+            let mut damaged = false;
+            let on = read_segment(stream.id, &segment, &mut cursor, max, batch, &mut damaged);
+            self.damaged |= damaged;
+            if !on {
                 break;
             }
         }
@@ -96,13 +119,14 @@ impl Reader {
     }
 }
 
-/// Reads on in one file; whether the next file may be read too.
+/// Reads on in one file; whether the next file may be read too. Notes when something in it cannot be read.
 fn read_segment(
     stream: u64,
     segment: &Segment,
     cursor: &mut Cursor,
     max: usize,
     batch: &mut Vec<(Position, GatewayEvent)>,
+    damaged: &mut bool,
 ) -> bool {
     let sealed = segment.sealed.load(Ordering::Acquire);
     let end = usize::try_from(segment.committed.load(Ordering::Acquire)).unwrap_or(usize::MAX);
@@ -126,6 +150,7 @@ fn read_segment(
                     Some(event) => batch.push((Position { stream, sequence }, event)),
                     None => {
                         tracing::error!(stream, sequence, "an event of the journal is of a kind unknown here: skipped");
+                        *damaged = true;
                     }
                 }
             }
@@ -138,6 +163,7 @@ fn read_segment(
         if used == 0 {
             tracing::error!(stream, sequence, "a record of the journal is damaged: the rest of its file is skipped");
             cursor.at = end;
+            *damaged = true;
             return sealed;
         }
     }

@@ -119,6 +119,12 @@ pub(super) fn shortened(event: &GatewayEvent) -> GatewayEvent {
             cut(&mut object.kind, 64);
             cut(&mut object.provider, 64);
         }
+        GatewayEvent::Hold(hold) => {
+            cut(&mut hold.model, 200);
+            cut(&mut hold.price_version, 128);
+            cut(&mut hold.provider, 64);
+            cut(&mut hold.operation, 64);
+        }
         GatewayEvent::Credential(_) => {}
     }
     event

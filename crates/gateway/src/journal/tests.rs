@@ -114,6 +114,26 @@ fn no_event_comes_twice_when_the_database_knows_how_far_it_got() {
 }
 
 #[test]
+fn it_is_known_when_all_is_read_that_earlier_processes_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = open(folder.path(), SMALL);
+    assert!(journal.reader().old_are_done(), "there are none");
+    let writer = journal.writer();
+    for at in 0..300 {
+        assert!(writer.append(&event(at)).is_some());
+    }
+    drop((writer, journal));
+    let journal = open(folder.path(), SMALL);
+    let mut reader = journal.reader();
+    assert!(!reader.old_are_done());
+    assert_eq!(reader.next_batch(299).len(), 299);
+    assert!(!reader.old_are_done());
+    journal.writer().append(&event(300));
+    assert_eq!(numbers(&mut reader), [299, 300]);
+    assert!(reader.old_are_done() && reader.old_are_whole());
+}
+
+#[test]
 fn files_are_used_again_and_what_they_held_never_shows() {
     let folder = tempfile::tempdir().expect("a folder");
     let journal = open(folder.path(), SMALL);

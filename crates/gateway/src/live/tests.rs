@@ -1,7 +1,95 @@
 use super::*;
+use keyward_domain::{
+    ProjectId,
+    budget::{Scope, SharedRates},
+    policy::Policy,
+};
+use std::sync::Arc;
+
+/// A key alone, with its limits as arguments.
+#[derive(Default)]
+struct Key(Arc<Live>);
+
+impl Key {
+    fn limits(&self) -> Limits {
+        Limits { live: Arc::clone(&self.0), shared: Arc::default() }
+    }
+
+    fn take_request(&self, per_minute: u64, now: Millis) -> Result<(), u64> {
+        let policy = Policy { requests_per_minute: Some(per_minute), ..Policy::default() };
+        self.limits().take_request(&policy, now).map_err(|refused| refused.wait.expect("requests come back"))
+    }
+
+    fn take_tokens(&self, estimate: u64, per_minute: u64, now: Millis) -> Result<Taken, Option<u64>> {
+        let policy = Policy { tokens_per_minute: Some(per_minute), ..Policy::default() };
+        self.limits().take_tokens(estimate, &policy, now).map_err(|refused| refused.wait)
+    }
+
+    fn enter(&self, concurrency: Option<u32>) -> Result<InFlight, Refused> {
+        self.limits().enter(&Policy { concurrency, ..Policy::default() })
+    }
+}
+
+fn rates(scope: Scope, requests: u64, tokens: u64, concurrency: u32) -> SharedRates {
+    SharedRates {
+        scope,
+        requests_per_minute: Some(requests),
+        tokens_per_minute: Some(tokens),
+        concurrency: Some(concurrency),
+    }
+}
+
+fn project() -> Scope {
+    Scope::Project(ProjectId::new(0, [1; 10]))
+}
+
+#[test]
+fn what_is_shared_is_taken_everywhere_or_nowhere() {
+    let project = Arc::new(Shared::new(&rates(project(), 10, 10_000, 10)));
+    let all = Arc::new(Shared::new(&rates(Scope::Organisation, 3, 3_000, 3)));
+    let key = Limits { live: Arc::default(), shared: [Arc::clone(&project), Arc::clone(&all)].into() };
+    let policy = Policy { requests_per_minute: Some(5), tokens_per_minute: Some(5_000), ..Policy::default() };
+    for _ in 0..3 {
+        key.take_request(&policy, 0).expect("three for all");
+        assert!(key.take_tokens(1_000, &policy, 0).is_ok());
+    }
+    let whose = Whose::Scope(Scope::Organisation);
+    assert_eq!(key.take_request(&policy, 0), Err(Refused { whose, limit: 3, wait: Some(20_000) }));
+    let refused = key.take_tokens(1_000, &policy, 0).unwrap_err();
+    assert_eq!(refused, Refused { whose, limit: 3_000, wait: Some(20_000) });
+    // What the refused call took elsewhere is there again, to the last.
+    all.change(&SharedRates {
+        requests_per_minute: None,
+        tokens_per_minute: None,
+        ..rates(Scope::Organisation, 0, 0, 3)
+    });
+    for _ in 0..2 {
+        key.take_request(&policy, 0).expect("five for the key");
+    }
+    assert_eq!(key.take_request(&policy, 0).unwrap_err().whose, Whose::Key);
+    let mut taken = key.take_tokens(2_000, &policy, 0).expect("five thousand for the key");
+    assert_eq!(key.take_tokens(1, &policy, 0).unwrap_err().whose, Whose::Key);
+    taken.settle(1_000);
+    assert!(key.take_tokens(1_000, &policy, 0).is_ok(), "all of them were put right");
+}
+
+#[test]
+fn calls_at_once_are_counted_for_all_who_share_them() {
+    let project = Arc::new(Shared::new(&rates(project(), 10, 10, 2)));
+    let key = || Limits { live: Arc::default(), shared: [Arc::clone(&project)].into() };
+    let policy = Policy::default();
+    let open = [key().enter(&policy).expect("one"), key().enter(&policy).expect("two")];
+    let refused = key().enter(&policy).unwrap_err();
+    assert_eq!((refused.whose, refused.limit), (Whose::Scope(project.scope()), 2));
+    assert_eq!(project.in_flight(), 2);
+    drop(open);
+    assert_eq!(project.in_flight(), 0);
+    assert!(key().enter(&policy).is_ok());
+}
+
 #[test]
 fn a_minutes_requests_may_come_at_once_and_then_come_back_evenly() {
-    let live = Live::default();
+    let live = Key::default();
     for _ in 0..60 {
         assert_eq!(live.take_request(60, 1_000_000), Ok(()));
     }
@@ -14,7 +102,7 @@ fn a_minutes_requests_may_come_at_once_and_then_come_back_evenly() {
 #[test]
 fn waiting_as_long_as_told_is_always_enough() {
     for per_minute in [1, 7, 60, 999, 1_000_003] {
-        let live = Live::default();
+        let live = Key::default();
         let mut now = 5_000;
         for _ in 0..per_minute {
             live.take_request(per_minute, now).expect("the allowance is full");
@@ -31,7 +119,7 @@ fn waiting_as_long_as_told_is_always_enough() {
 #[test]
 fn a_clock_that_is_put_back_locks_nobody_out() {
     const DAY: Millis = 86_400_000;
-    let live = Live::default();
+    let live = Key::default();
     live.take_request(2, 10 * DAY).expect("first");
     live.take_request(2, 9 * DAY).expect("second, a day earlier");
     assert_eq!(live.take_request(2, 9 * DAY), Err(30_000), "what was taken still counts");
@@ -41,7 +129,7 @@ fn a_clock_that_is_put_back_locks_nobody_out() {
 
 #[test]
 fn a_refused_request_costs_nothing() {
-    let live = Live::default();
+    let live = Key::default();
     live.take_request(1, 0).expect("first");
     for _ in 0..100 {
         assert_eq!(live.take_request(1, 30_000), Err(30_000));
@@ -51,7 +139,7 @@ fn a_refused_request_costs_nothing() {
 
 #[test]
 fn tokens_are_estimated_then_put_right() {
-    let live = Arc::new(Live::default());
+    let live = Key::default();
     let mut hold = live.take_tokens(900, 1_000, 0).expect("fits");
     assert_eq!(live.take_tokens(200, 1_000, 0).unwrap_err(), Some(6_000));
     hold.settle(100);
@@ -63,36 +151,36 @@ fn tokens_are_estimated_then_put_right() {
 
 #[test]
 fn an_estimate_beyond_the_whole_allowance_can_never_pass() {
-    let live = Arc::new(Live::default());
+    let live = Key::default();
     assert_eq!(live.take_tokens(1_001, 1_000, 0).unwrap_err(), None);
     assert!(live.take_tokens(1_000, 1_000, 0).is_ok());
-    assert!(Arc::new(Live::default()).take_tokens(u64::MAX, u64::MAX, 0).is_ok());
+    assert!(Key::default().take_tokens(u64::MAX, u64::MAX, 0).is_ok());
 }
 
 #[test]
 fn a_hold_that_is_dropped_keeps_its_estimate() {
-    let live = Arc::new(Live::default());
+    let live = Key::default();
     drop(live.take_tokens(1_000, 1_000, 0).expect("fits"));
     assert_eq!(live.take_tokens(500, 1_000, 0).unwrap_err(), Some(30_000));
 }
 
 #[test]
 fn calls_at_once_are_counted_by_guards() {
-    let live = Arc::new(Live::default());
+    let live = Key::default();
     let first = live.enter(Some(2)).expect("one");
     let second = live.enter(Some(2)).expect("two");
     assert!(live.enter(Some(2)).is_err());
-    assert_eq!(live.in_flight(), 2, "the refused call left no trace");
+    assert_eq!(live.0.in_flight(), 2, "the refused call left no trace");
     drop(first);
     assert!(live.enter(Some(2)).is_ok());
     drop(second);
-    assert_eq!(live.in_flight(), 0);
+    assert_eq!(live.0.in_flight(), 0);
     assert!(live.enter(Some(0)).is_err());
 }
 
 #[test]
 fn concurrent_takers_never_get_more_than_the_allowance() {
-    let live = Arc::new(Live::default());
+    let live = Key::default();
     let taken = AtomicU32::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -110,8 +198,8 @@ fn concurrent_takers_never_get_more_than_the_allowance() {
 
 #[test]
 fn a_cut_ends_the_era() {
-    let live = Live::default();
-    let before = live.epoch();
-    live.cut();
-    assert_ne!(live.epoch(), before);
+    let live = Key::default();
+    let before = live.0.epoch();
+    live.0.cut();
+    assert_ne!(live.0.epoch(), before);
 }

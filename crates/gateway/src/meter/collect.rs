@@ -207,6 +207,12 @@ impl Collector {
         self.plan.merge
     }
 
+    /// The use as it was reported so far. What it says of tier and region counts only at the end.
+    pub(super) fn usage_so_far(&self) -> Usage {
+        let (buckets, units) = self.plan.shape.as_ref().map(|shape| disjoint(&self.counts, shape)).unwrap_or_default();
+        Usage { buckets, units, provider_cost: self.cost, model: self.model.clone(), ..Usage::default() }
+    }
+
     /// The use in disjoint buckets.
     pub(super) fn usage(&mut self) -> Usage {
         let plan = Arc::clone(&self.plan);

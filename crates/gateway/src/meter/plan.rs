@@ -118,6 +118,13 @@ impl AnswerPlan {
         }
     }
 
+    /// Whether answers can report this, as far as the call itself is billed for it.
+    pub(crate) fn counts(&self, counter: Counter) -> bool {
+        let reports =
+            |shape: &UsageShape| shape.counters.contains_key(&counter) || shape.headers.contains_key(&counter);
+        self.shape.as_ref().is_some_and(reports)
+    }
+
     /// What is billed besides tokens.
     pub(super) fn apart(&self) -> &[Counter] {
         self.shape.as_ref().map_or(&[], |shape| &shape.apart)

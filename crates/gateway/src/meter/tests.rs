@@ -360,3 +360,30 @@ proptest! {
         let _ = meter.finish(true);
     }
 }
+
+#[test]
+fn a_watched_stream_tells_what_it_has_surely_used() {
+    let mut meter = chat(true);
+    meter.watch();
+    let mut feed = |text: &str| {
+        meter.feed(Bytes::copy_from_slice(text.as_bytes()));
+        meter.sure().map(|usage| usage.buckets.output)
+    };
+    let pieces: Vec<_> = (0..96).filter_map(|_| feed(&chunk("a \\\"delta\\\": b"))).collect();
+    assert_eq!(pieces, [0, 32, 64], "a look now and then, and less than there were pieces");
+    assert_eq!(feed(USAGE), None, "the final report is settled anyway");
+    let mut unwatched = chat(true);
+    unwatched.feed(Bytes::from(chunk("x").repeat(100)));
+    assert_eq!(unwatched.sure(), None);
+}
+
+#[test]
+fn a_report_within_a_stream_is_looked_at_when_it_comes() {
+    let mut meter = Meter::new(&plan("POST", "/responses"), 200, &headers("text/event-stream"), &facts(false));
+    meter.watch();
+    let report = "data: {\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":7}},\"choices\":[{}]}\n\n";
+    meter.feed(Bytes::from_static(report.as_bytes()));
+    let usage = meter.sure();
+    assert!(usage.is_none_or(|usage| usage.buckets.output == 7));
+    assert_eq!(meter.sure(), None, "nothing new");
+}

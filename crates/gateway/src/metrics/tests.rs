@@ -27,7 +27,13 @@ fn event(provider: &str, status: u16, micros: u64) -> UsageEvent {
         user_agent: "u".into(),
         secret_slot: 0,
         upstream_id: "x".into(),
+        held: None,
+        leases: Vec::new(),
     }
+}
+
+fn bank() -> Arc<Bank> {
+    Bank::new(Arc::new(crate::test_lender::Ledger::default()))
 }
 
 #[test]
@@ -44,7 +50,7 @@ fn threads_cells_add_up_to_one_text() {
     two.closed();
     one.bytes(10, 20);
     two.bytes(1, 2);
-    let text = metrics.render(Depth { bytes: 77, full: true, lost: 0 });
+    let text = metrics.render(Depth { bytes: 77, full: true, lost: 0 }, &bank());
     for line in [
         "keyward_gateway_calls_total{provider=\"openai\",status=\"2xx\"} 2",
         "keyward_gateway_calls_total{provider=\"anthropic\",status=\"5xx\"} 1",
@@ -55,6 +61,9 @@ fn threads_cells_add_up_to_one_text() {
         "keyward_gateway_open_calls 1",
         "keyward_gateway_journal_bytes 77",
         "keyward_gateway_journal_full 1",
+        "keyward_gateway_holds_total 0",
+        "keyward_gateway_lease_requests_total{answer=\"denied\"} 0",
+        "keyward_gateway_budget_usd{budget=\"key\",state=\"held\"} 0",
         "keyward_gateway_first_byte_seconds_bucket{le=\"0.001\"} 1",
         "keyward_gateway_first_byte_seconds_bucket{le=\"0.05\"} 2",
         "keyward_gateway_first_byte_seconds_bucket{le=\"300\"} 2",
@@ -68,7 +77,7 @@ fn threads_cells_add_up_to_one_text() {
 
 #[test]
 fn every_line_is_a_comment_or_a_sample() {
-    let text = Metrics::new().render(Depth::default());
+    let text = Metrics::new().render(Depth::default(), &bank());
     for line in text.lines() {
         let sample = line.rsplit_once(' ').is_some_and(|(_, value)| value.parse::<f64>().is_ok());
         assert!(line.starts_with("# ") || sample, "{line}");

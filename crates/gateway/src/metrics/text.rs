@@ -1,9 +1,12 @@
 //! Prometheus text.
 
 use super::{BOUNDS, Counts, Histogram};
-use crate::journal::Depth;
-use keyward_domain::refusal::Reason;
-use std::fmt::Write;
+use crate::{
+    journal::Depth,
+    purse::bank::{Bank, KINDS},
+};
+use keyward_domain::{Money, refusal::Reason};
+use std::{fmt::Write, sync::atomic::Ordering};
 
 /// What is not counted under the cells' locks.
 pub(super) struct Gauges {
@@ -13,7 +16,7 @@ pub(super) struct Gauges {
     pub(super) journal: Depth,
 }
 
-pub(super) fn write(counts: &Counts, gauges: &Gauges) -> String {
+pub(super) fn write(counts: &Counts, gauges: &Gauges, bank: &Bank) -> String {
     let mut out = String::with_capacity(8 << 10);
     let mut calls = counts.calls.clone();
     calls.sort_unstable();
@@ -57,6 +60,7 @@ pub(super) fn write(counts: &Counts, gauges: &Gauges) -> String {
         head(&mut out, name, "gauge", help);
         line(&mut out, format_args!("{name} {value}"));
     }
+    money(&mut out, bank);
     histogram(
         &mut out,
         "keyward_gateway_first_byte_seconds",
@@ -65,6 +69,44 @@ pub(super) fn write(counts: &Counts, gauges: &Gauges) -> String {
     );
     histogram(&mut out, "keyward_gateway_call_seconds", "Time to the last byte of the answer.", &counts.total);
     out
+}
+
+/// What the budgets are doing here.
+fn money(out: &mut String, bank: &Bank) {
+    let counts = &bank.counts;
+    for (name, help, value) in [
+        ("keyward_gateway_holds_total", "Calls for which money was held.", &counts.holds),
+        (
+            "keyward_gateway_clamped_calls_total",
+            "Calls whose output cap was lowered to what a budget could pay.",
+            &counts.clamped,
+        ),
+        (
+            "keyward_gateway_underestimates_total",
+            "Calls that cost more than was held for them.",
+            &counts.underestimates,
+        ),
+    ] {
+        head(out, name, "counter", help);
+        line(out, format_args!("{name} {}", value.load(Ordering::Relaxed)));
+    }
+    let name = "keyward_gateway_lease_requests_total";
+    head(out, name, "counter", "How often this node asked for money, by the answer.");
+    for (answer, count) in ["granted", "denied", "unavailable"].iter().zip(&counts.asks) {
+        line(out, format_args!("{name}{{answer=\"{answer}\"}} {}", count.load(Ordering::Relaxed)));
+    }
+    let sums = bank.sums();
+    let name = "keyward_gateway_budget_accounts";
+    head(out, name, "gauge", "Budgets from which this node spends at the moment.");
+    line(out, format_args!("{name} {}", sums.accounts));
+    let name = "keyward_gateway_budget_usd";
+    head(out, name, "gauge", "Money that is leased to this node, by the kind of budget.");
+    for (kind, (free, held)) in KINDS.iter().zip(sums.money) {
+        for (state, nano) in [("free", free), ("held", held)] {
+            let usd = Money::from_nano(nano);
+            line(out, format_args!("{name}{{budget=\"{kind}\",state=\"{state}\"}} {usd}"));
+        }
+    }
 }
 
 fn signed(value: u64) -> i64 {

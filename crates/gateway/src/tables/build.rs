@@ -1,9 +1,13 @@
 //! How a picture is made from what the control plane sends.
 
-use super::{LiveCredential, LiveGrant, LiveRoute, Picture, Providers, Routes, Shard, plan::ProviderPlan, shard_of};
+use super::{
+    Books, LiveCredential, LiveGrant, LiveRoute, Picture, Providers, Routes, Shard, above::Above, plan::ProviderPlan,
+    shard_of,
+};
 use crate::{live::Live, upstream::Origin};
 use keyward_domain::{
     KeyId,
+    budget::Scope,
     grant::Grant,
     provider::{HttpVersion, Provider},
     snapshot::{Route, RouteCredential},
@@ -68,15 +72,16 @@ pub(super) fn replace_grants(
     old: &Picture,
     next: &mut Picture,
     grants: Vec<Grant>,
-    by_key: &mut HashMap<KeyId, PublicId>,
+    books: &mut Books,
     changed: &mut Changed,
 ) {
+    let Books { by_key, above } = books;
     let before = std::mem::take(by_key);
     by_key.reserve(grants.len());
     let mut shards: Vec<Shard> = next.shards.iter().map(|_| Shard::default()).collect();
     for grant in grants {
         let old_entry = before.get(&grant.key).and_then(|id| old.grant(id));
-        let entry = live_grant(grant, old_entry, changed);
+        let entry = live_grant(grant, old_entry, above, changed);
         by_key.insert(entry.grant.key, entry.grant.public_id);
         if let Some(shard) = shards.get_mut(shard_of(&entry.grant.public_id)) {
             shard.insert(entry.grant.public_id, entry);
@@ -92,19 +97,15 @@ pub(super) fn replace_grants(
     }
 }
 
-pub(super) fn change_grants(
-    picture: &mut Picture,
-    grants: Vec<Grant>,
-    by_key: &mut HashMap<KeyId, PublicId>,
-    changed: &mut Changed,
-) {
+pub(super) fn change_grants(picture: &mut Picture, grants: Vec<Grant>, books: &mut Books, changed: &mut Changed) {
+    let Books { by_key, above } = books;
     for grant in grants {
         let old_id = by_key.insert(grant.key, grant.public_id);
         let old_entry = old_id.and_then(|id| picture.grant(&id)).cloned();
         if let Some(id) = old_id.filter(|id| *id != grant.public_id) {
             remove(picture, &id);
         }
-        let entry = live_grant(grant, old_entry.as_ref(), changed);
+        let entry = live_grant(grant, old_entry.as_ref(), above, changed);
         if let Some(shard) = picture.shards.get_mut(shard_of(&entry.grant.public_id)) {
             Arc::make_mut(shard).insert(entry.grant.public_id, entry);
         }
@@ -128,12 +129,49 @@ fn remove(picture: &mut Picture, id: &PublicId) -> Option<Arc<LiveGrant>> {
     picture.shards.get_mut(shard_of(id)).and_then(|shard| Arc::make_mut(shard).remove(id))
 }
 
+/// Puts the keys of some scopes below the budgets and rates as they are now.
+pub(super) fn put_below(picture: &mut Picture, scopes: Vec<Scope>, books: &mut Books) {
+    let (mut keys, mut wide) = (Vec::new(), Vec::new());
+    for scope in scopes {
+        match scope {
+            Scope::Key(key) => keys.extend(books.by_key.get(&key).copied()),
+            other => wide.push(other),
+        }
+    }
+    for id in keys {
+        let Some(shard) = picture.shards.get_mut(shard_of(&id)) else { continue };
+        if let Some(entry) = Arc::make_mut(shard).get_mut(&id) {
+            *entry = below(entry.grant.clone(), Arc::clone(&entry.live), entry.epoch, &mut books.above);
+        }
+    }
+    if wide.is_empty() {
+        return;
+    }
+    for shard in &mut picture.shards {
+        let touched = |entry: &LiveGrant| {
+            let grant = &entry.grant;
+            wide.iter().any(|scope| scope.covers(grant.project, grant.environment, grant.key))
+        };
+        if !shard.values().any(|entry| touched(entry)) {
+            continue;
+        }
+        for entry in Arc::make_mut(shard).values_mut().filter(|entry| touched(entry)) {
+            *entry = below(entry.grant.clone(), Arc::clone(&entry.live), entry.epoch, &mut books.above);
+        }
+    }
+}
+
 /// A key's entry, with the state it already has.
-fn live_grant(grant: Grant, old: Option<&Arc<LiveGrant>>, changed: &mut Changed) -> Arc<LiveGrant> {
+fn live_grant(grant: Grant, old: Option<&Arc<LiveGrant>>, above: &mut Above, changed: &mut Changed) -> Arc<LiveGrant> {
     let live = old.map_or_else(Arc::default, |entry| Arc::clone(&entry.live));
     if grant.revoked && old.is_some_and(|entry| !entry.grant.revoked) {
         changed.push(Arc::clone(&live));
     }
     let epoch = live.epoch();
-    Arc::new(LiveGrant { grant, live, epoch })
+    below(grant, live, epoch, above)
+}
+
+fn below(grant: Grant, live: Arc<Live>, epoch: u32, above: &mut Above) -> Arc<LiveGrant> {
+    let (purses, shared) = (above.purses(&grant), above.rates(&grant));
+    Arc::new(LiveGrant { grant, live, epoch, purses, shared })
 }

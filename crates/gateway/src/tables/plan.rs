@@ -54,7 +54,7 @@ impl OperationPlan {
             operation: operation.clone(),
             provider: Arc::clone(provider),
             dialect: operation.dialect.unwrap_or(provider.api.dialect),
-            request: RequestPlan::new(operation),
+            request: RequestPlan::new(provider, operation),
             answer: Arc::new(AnswerPlan::new(provider, operation)),
         }
     }

@@ -164,6 +164,8 @@ pub(crate) fn everything(grants: Vec<Grant>) -> Update {
         grants,
         routes: vec![route(vec![credential(1, 0, 1)])],
         prices: Arc::default(),
+        budgets: Vec::new(),
+        rates: Vec::new(),
         objects: Vec::new(),
     }))
 }

@@ -16,6 +16,8 @@ pub enum Leaf {
         /// The number under which it is wanted.
         id: u16,
     },
+    /// The names of the object's fields are wanted, each under this number.
+    Keys(u16),
 }
 
 /// A place in a document.
@@ -46,6 +48,9 @@ impl Node {
     /// The position of a key among the watched ones here.
     #[must_use]
     pub fn position(&self, key: &[u8]) -> Option<(usize, u32)> {
+        if self.shapes & shape(key) == 0 {
+            return None;
+        }
         self.children.iter().enumerate().find(|(_, (name, _))| **name == *key).map(|(at, (_, node))| (at, *node))
     }
 
@@ -59,6 +64,12 @@ impl Node {
             .iter()
             .map(|(name, _)| &**name)
             .find(|name| near(name) && *name != key && letters(name).eq(letters(key)))
+    }
+
+    /// The number under which the names of the fields here are wanted.
+    #[must_use]
+    pub fn keys(&self) -> Option<u16> {
+        self.leaves.iter().find_map(|leaf| if let Leaf::Keys(id) = leaf { Some(*id) } else { None })
     }
 
     /// Whether anything below a key of this place is watched.
@@ -101,8 +112,24 @@ impl Default for Paths {
 }
 
 impl Paths {
+    /// Has the names of an object's fields told, each under a number.
+    pub fn add_keys(&mut self, path: &str, id: u16) {
+        let (node, _) = self.walk(path);
+        if let Some(place) = self.nodes.get_mut(node as usize) {
+            place.leaves.push(Leaf::Keys(id));
+        }
+    }
+
     /// Adds a path under a number. The empty path is the whole document. Several paths may share a number or a place.
     pub fn add(&mut self, path: &str, id: u16) {
+        let (node, filter) = self.walk(path);
+        if let Some(place) = self.nodes.get_mut(node as usize) {
+            place.leaves.push(filter.map_or(Leaf::Emit(id), |filter| Leaf::Pending { filter, id }));
+        }
+    }
+
+    /// The place of a path, made where it is not there yet, and the last filter on the way.
+    fn walk(&mut self, path: &str) -> (u32, Option<u16>) {
         let mut node = ROOT;
         let mut filter = None;
         let mut rest = path;
@@ -129,9 +156,7 @@ impl Paths {
                 }
             }
         }
-        if let Some(place) = self.nodes.get_mut(node as usize) {
-            place.leaves.push(filter.map_or(Leaf::Emit(id), |filter| Leaf::Pending { filter, id }));
-        }
+        (node, filter)
     }
 
     fn push(&mut self) -> u32 {

@@ -1,11 +1,13 @@
 //! A gateway with one project, one provider and one key, in front of a provider that a test plays by hand.
 
+use crate::lender::Ledger;
 use bytes::Bytes;
 use keyward_domain::{
     CredentialId, Environment, KeyId, ProjectId,
+    budget::{Budget, SharedRates},
     grant::{Grant, SecretSlot},
     policy::Policy,
-    price::PriceBook,
+    price::{Price, PriceBook, Rates},
     provider::Provider,
     secret::{Place, PlainKey},
     snapshot::{Everything, Route, RouteCredential, Update},
@@ -31,6 +33,7 @@ pub(crate) const SECOND: &str = "second-key-that-must-not-show";
 /// Everything around a running gateway.
 pub(crate) struct House {
     pub(crate) gateway: Gateway,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) key: String,
     grant: Grant,
     _folder: tempfile::TempDir,
@@ -45,6 +48,10 @@ pub(crate) struct Plan {
     pub(crate) credentials: Vec<&'static str>,
     /// The API root, if it is not plain HTTP at the provider's address.
     pub(crate) base_url: Option<String>,
+    pub(crate) budgets: Vec<Budget>,
+    pub(crate) rates: Vec<SharedRates>,
+    /// What the provider does when a client hangs up.
+    pub(crate) on_hangup: &'static str,
 }
 
 impl Default for Plan {
@@ -56,6 +63,9 @@ impl Default for Plan {
             allow_private: true,
             credentials: vec![REAL],
             base_url: None,
+            budgets: Vec::new(),
+            rates: Vec::new(),
+            on_hangup: "cancel",
         }
     }
 }
@@ -108,15 +118,30 @@ impl House {
             credentials: credentials.collect(),
         };
         let listener = StdListener::bind("127.0.0.1:0").unwrap();
+        let ledger = Arc::new(Ledger::default());
+        for budget in &plan.budgets {
+            ledger.set_limit(budget.id, budget.limit.nano());
+        }
         let known = Update::Everything(Box::new(Everything {
-            providers: vec![Arc::new(descriptor(plan.http2))],
+            providers: vec![Arc::new(descriptor(plan.http2, plan.on_hangup))],
             grants: vec![grant.clone()],
             routes: vec![route],
-            prices: Arc::new(PriceBook::default()),
+            prices: Arc::new(prices()),
+            budgets: plan.budgets,
+            rates: plan.rates,
             objects: Vec::new(),
         }));
-        let gateway = Gateway::start(listener, settings, vault, [known]).unwrap();
-        Self { gateway, key: text.to_string(), grant, _folder: folder }
+        let lender = Arc::<Ledger>::clone(&ledger);
+        let gateway = Gateway::start(listener, settings, vault, lender, [known]).unwrap();
+        Self { gateway, ledger, key: text.to_string(), grant, _folder: folder }
+    }
+
+    /// Stops the gateway; what it had lent has gone back when this returns.
+    pub(crate) async fn stop(self) -> Arc<Ledger> {
+        let Self { gateway, ledger, .. } = self;
+        let report = tokio::task::spawn_blocking(move || gateway.stop(Duration::from_secs(20))).await.unwrap();
+        assert!(report.in_time, "{report:?}");
+        ledger
     }
 
     /// The head of a request with the house's key; `more` are further lines, each with its line end.
@@ -170,11 +195,26 @@ fn new_token() -> NewToken {
     token::generate(Environment::Production, None, &random).unwrap()
 }
 
-fn descriptor(http2: bool) -> Provider {
+/// One model: 1 USD for a million tokens of input, 10 for output, a thousand of them at most.
+fn prices() -> PriceBook {
+    let rates = Rates { input: Some(1_000_000_000), output: Some(10_000_000_000), ..Rates::default() };
+    let price = Price {
+        provider: "test".into(),
+        model: "m".into(),
+        rates,
+        context: Some(10_000),
+        max_output: Some(1_000),
+        ..Price::default()
+    };
+    PriceBook::new("test-1", vec![price])
+}
+
+fn descriptor(http2: bool, on_hangup: &str) -> Provider {
     let descriptor = serde_json::json!({
         "id": "test",
         "name": "Test",
         "as_of": "2026-11-21",
+        "on_hangup": on_hangup,
         "api": {"base_url": "", "root": "/test/v1", "dialect": "openai", "http": if http2 { "2" } else { "1.1" }},
         "auth": {"header": "authorization", "prefix": "Bearer ", "strip_response": ["x-account"]},
         "operations": [

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 mod bodies;
+mod budgets;
 mod calls;
 mod house;
+mod lender;
 mod sockets;
 mod stopping;

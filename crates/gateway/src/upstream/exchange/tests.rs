@@ -169,6 +169,7 @@ async fn send(upstreams: &Upstreams, origin: &Origin, body: &'static str) -> Res
         auth: None,
         identity: false,
         upgrade: None,
+        once: false,
     };
     let wards = Wards::new(&Limits::default());
     let ward = wards.open();

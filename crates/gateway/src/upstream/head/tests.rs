@@ -139,6 +139,7 @@ fn a_request_carries_the_credential_and_nothing_of_the_connection() {
         auth: Some(Auth { header: &header::AUTHORIZATION, prefix: "Bearer ", key: &key }),
         identity: true,
         upgrade: None,
+        once: false,
     };
     let origin = Origin::parse("https://api.example.com/v1/", false, false).unwrap();
     let head = write(&origin, &outgoing, Length::Known(1234));
@@ -165,6 +166,7 @@ fn lengths_are_said_in_the_way_they_are_sent() {
         auth: None,
         identity: false,
         upgrade: Some("websocket"),
+        once: false,
     };
     let origin = Origin::parse("http://127.0.0.1:1", true, false).unwrap();
     let end = |length| {

@@ -1,0 +1,102 @@
+//! One budget as this node sees it: its terms, and the pot of the window that is now. Made for every budget there is, so
+//! it is small; a pot is made when a call first spends from it, and goes when nothing is left in it.
+
+pub(crate) mod bank;
+pub(crate) mod hold;
+pub(crate) mod pot;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use keyward_domain::{
+    BudgetId, Millis, Money,
+    budget::{Account, Budget, Scope},
+    window::Window,
+};
+use pot::Pot;
+use std::sync::Arc;
+
+/// A budget's limit and window, as they are now.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) limit: Money,
+    pub(crate) window: Window,
+}
+
+/// One budget on this node. It outlives every change of its terms: editing a limit resets nothing.
+#[derive(Debug)]
+pub struct Purse {
+    id: BudgetId,
+    scope: Scope,
+    terms: ArcSwap<Terms>,
+    /// The pot that was used last; the right one for as long as now is within its span.
+    current: ArcSwapOption<Pot>,
+}
+
+impl Purse {
+    /// A budget of which nothing is used here yet.
+    #[must_use]
+    pub fn new(budget: Budget) -> Self {
+        let Budget { id, scope, limit, window } = budget;
+        Self { id, scope, terms: ArcSwap::from_pointee(Terms { limit, window }), current: ArcSwapOption::empty() }
+    }
+
+    /// Whose spending it bounds.
+    #[must_use]
+    pub const fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        self.terms.load_full()
+    }
+
+    /// Takes new terms over. Another limit leaves the account as it is; another window is another account.
+    pub(crate) fn change(&self, limit: Money, window: Window) {
+        let before = self.terms.swap(Arc::new(Terms { limit, window }));
+        let same = before.window == self.terms.load().window;
+        match self.current.load_full() {
+            Some(_) if !same => self.close(),
+            Some(pot) if before.limit != limit => pot.limit_changed(limit),
+            _ => {}
+        }
+    }
+
+    /// The budget is gone, or its window is: what is free goes back, what is held runs out.
+    pub(crate) fn close(&self) {
+        if let Some(pot) = self.current.swap(None) {
+            pot.close();
+        }
+    }
+
+    /// The pot for a call that is admitted now. None: the budget's span is over or has not begun. `keep` puts a new pot
+    /// where looks find it, or gives the one of the same account that is there.
+    pub(crate) fn pot(&self, now: Millis, keep: impl Fn(Arc<Pot>) -> Arc<Pot>) -> Option<Arc<Pot>> {
+        // HOT: one load; windows are computed only when time has left the one before.
+        let current = self.current.load();
+        if let Some(pot) = current.as_ref().filter(|pot| pot.contains(now)) {
+            return Some(Arc::clone(pot));
+        }
+        drop(current);
+        loop {
+            let terms = self.terms.load_full();
+            let span = terms.window.span(now)?;
+            let account = Account { budget: self.id, start: span.start };
+            let pot = keep(Arc::new(Pot::new(account, span, self.scope, terms.limit)));
+            self.current.store(Some(Arc::clone(&pot)));
+            // Terms that changed meanwhile have not met this pot.
+            if Arc::ptr_eq(&terms, &self.terms.load()) {
+                return Some(pot);
+            }
+            self.close();
+        }
+    }
+
+    /// The pot of now, if a call has used it.
+    pub(crate) fn known_pot(&self, now: Millis) -> Option<Arc<Pot>> {
+        self.current.load_full().filter(|pot| pot.contains(now))
+    }
+
+    /// Lets go of a pot in which nothing is left.
+    pub(crate) fn forget(&self, pot: &Arc<Pot>) {
+        self.current.compare_and_swap(pot, None);
+    }
+}

@@ -1,0 +1,76 @@
+//! What a call holds of every budget above its key, from before it is sent until what it cost is known.
+
+use super::pot::Pot;
+use keyward_domain::{Money, budget::LeaseId};
+use std::sync::Arc;
+
+/// Money set aside for one call, the same amount on every account. Dropped before the call was sent, it is free again;
+/// dropped afterwards without a settlement (a panic, a lost task), it stays gone: in doubt it is charged.
+#[derive(Debug, Default)]
+pub(crate) struct MoneyHold {
+    pots: Vec<Arc<Pot>>,
+    amount: i64,
+    sent: bool,
+}
+
+impl MoneyHold {
+    pub(super) fn new(budgets: usize, amount: i64) -> Self {
+        Self { pots: Vec::with_capacity(budgets), amount, sent: false }
+    }
+
+    pub(super) fn add(&mut self, pot: Arc<Pot>) {
+        self.pots.push(pot);
+    }
+
+    /// How much is held on each account.
+    pub(crate) const fn amount(&self) -> Money {
+        Money::from_nano(self.amount)
+    }
+
+    /// The leases that it is charged to.
+    pub(crate) fn leases(&self) -> Vec<LeaseId> {
+        self.pots.iter().filter_map(|pot| pot.lease()).collect()
+    }
+
+    /// The hold stands in the journal, and the call goes out: from now on only a settlement frees anything.
+    pub(crate) const fn sent(&mut self) {
+        self.sent = true;
+    }
+
+    /// Whether the call went out.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.sent
+    }
+
+    /// The call costs more than is held: holds the difference as well, if every account has it. Otherwise nothing more
+    /// is held, and the difference is booked without being taken from a lease: that money is what other calls hold.
+    pub(crate) fn grow_to(&mut self, cost: Money) {
+        let more = cost.nano().saturating_sub(self.amount);
+        if more <= 0 {
+            return;
+        }
+        for (taken, pot) in self.pots.iter().enumerate() {
+            if pot.take(more).is_err() {
+                self.pots.iter().take(taken).for_each(|pot| pot.end(more, 0));
+                self.pots.iter().for_each(|pot| pot.overrun());
+                return;
+            }
+        }
+        self.amount = cost.nano();
+    }
+
+    /// Puts the true cost in the place of what was held. Once: the second time nothing is held any more.
+    pub(crate) fn settle(&mut self, cost: Money) {
+        for pot in self.pots.drain(..) {
+            pot.end(self.amount, cost.nano());
+        }
+    }
+}
+
+impl Drop for MoneyHold {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.settle(Money::ZERO);
+        }
+    }
+}
