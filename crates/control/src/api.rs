@@ -3,12 +3,14 @@
 
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod budgets;
 pub(crate) mod credentials;
 pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod projects;
 pub(crate) mod providers;
+pub(crate) mod rates;
 pub(crate) mod schema;
 pub(crate) mod setup;
 pub(crate) mod status;

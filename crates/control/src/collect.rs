@@ -4,12 +4,13 @@
 use crate::{
     Control,
     health::{self, Finder},
+    thresholds::Crossed,
 };
 use keyward_domain::{
     CredentialId,
     usage::{CredentialReport, GatewayEvent},
 };
-use keyward_store::{Batch as Stored, Collected, Error, Position};
+use keyward_store::{Batch as Stored, Collected, Error, Overrun, Position};
 use std::collections::HashMap;
 
 /// What was read from the journal at once, sorted.
@@ -31,6 +32,7 @@ impl Batch {
         for event in events {
             match event {
                 GatewayEvent::Usage(event) => batch.stored.usage.push(*event),
+                GatewayEvent::Hold(hold) => batch.stored.holds.push(*hold),
                 GatewayEvent::Object(object) => batch.stored.objects.push(object),
                 // The last word on a credential counts.
                 GatewayEvent::Credential(report) => {
@@ -44,20 +46,46 @@ impl Batch {
     }
 }
 
+/// What a batch changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// In the database.
+    pub collected: Collected,
+    /// Thresholds of budgets that were reached.
+    pub crossed: Vec<Crossed>,
+}
+
 impl Control {
     /// Stores a batch, exactly once. After an error nothing was stored and the batch can be offered again.
     ///
     /// # Errors
     /// The database's: no room, damaged, out of reach.
-    pub async fn collect(&self, batch: &Batch) -> Result<Collected, Error> {
-        let collected = self.store().collect(&batch.stored).await?;
+    pub async fn collect(&self, batch: &Batch) -> Result<Taken, Error> {
+        let taken = self.take(&batch.stored).await?;
         for report in batch.reports.values() {
             if let Err(error) = self.take_report(report).await {
                 // The gateway has taken the credential out itself, and will report again.
                 tracing::error!(credential = %report.credential, %error, "a credential's health could not be stored");
             }
         }
-        Ok(collected)
+        Ok(taken)
+    }
+
+    /// Stores calls, and says what that did to budgets.
+    pub(crate) async fn take(&self, batch: &Stored) -> Result<Taken, Error> {
+        let collected = self.store().collect(batch).await?;
+        for Overrun { lease, account, by } in &collected.overruns {
+            tracing::error!(
+                budget = %account.budget, lease = lease.0, %by,
+                "calls cost more than was held for them; all of it is booked"
+            );
+        }
+        if collected.unknown_leases > 0 {
+            let count = collected.unknown_leases;
+            tracing::error!(count, "calls name leases that the database does not know: no budget counts them");
+        }
+        let crossed = self.say_thresholds(&collected.touched).await;
+        Ok(Taken { collected, crossed })
     }
 
     async fn take_report(&self, report: &CredentialReport) -> Result<(), Error> {

@@ -4,9 +4,10 @@ use crate::{
     auth::{Caller, Role},
     clock,
     error::{Answer, ApiError},
-    integrity, publish, router, seal,
+    integrity, lend, publish, router, seal,
     settings::Settings,
     tamper::Tampered,
+    thresholds,
 };
 use axum::Router;
 use keyward_catalogue::Catalogue;
@@ -41,6 +42,11 @@ struct Inner {
     setup_token: Mutex<Option<TokenHash>>,
     challenges: Mutex<HashMap<Uuid, crate::api::vault::Open>>,
     used: Mutex<HashMap<Uuid, Millis>>,
+    budgets: Mutex<lend::Budgets>,
+    said_thresholds: Mutex<thresholds::Said>,
+    node: OnceLock<lend::Node>,
+    /// Whether the database knows of this run.
+    begun: AtomicBool,
     stopping: AtomicBool,
     /// Something was committed and could not be published: everything has to be.
     unpublished: AtomicBool,
@@ -94,6 +100,10 @@ impl Control {
             tampered: Mutex::default(),
             challenges: Mutex::default(),
             used: Mutex::default(),
+            budgets: Mutex::default(),
+            said_thresholds: Mutex::default(),
+            node: OnceLock::new(),
+            begun: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             unpublished: AtomicBool::new(false),
             unread: AtomicBool::new(true),
@@ -250,7 +260,30 @@ impl Control {
     }
 
     pub(crate) fn tell_gateway(&self, update: Update) {
+        lock(&self.0.budgets).learn(&update);
         (self.0.publish)(update);
+    }
+
+    pub(crate) fn budgets(&self) -> &Mutex<lend::Budgets> {
+        &self.0.budgets
+    }
+
+    pub(crate) fn said_thresholds(&self) -> &Mutex<thresholds::Said> {
+        &self.0.said_thresholds
+    }
+
+    /// This run of this node, once it has begun.
+    pub(crate) fn node(&self) -> Option<lend::Node> {
+        self.0.node.get().cloned()
+    }
+
+    pub(crate) fn node_begun(&self) -> &AtomicBool {
+        &self.0.begun
+    }
+
+    pub(crate) fn set_node(&self, node: lend::Node) {
+        // Set once, at the start.
+        drop(self.0.node.set(node));
     }
 
     pub(crate) fn tampered_rows(&self) -> MutexGuard<'_, BTreeMap<String, Tampered>> {

@@ -1,4 +1,4 @@
-//! The checks behind `keyward doctor`: database, records, audit log, vault, recovery, credentials, keys, tokens, jobs,
+//! The checks behind `keyward doctor`: database, records, audit log, vault, recovery, credentials, keys, budgets, tokens, jobs,
 //! prices.
 
 use crate::{
@@ -10,9 +10,10 @@ use crate::{
     recovery, tamper,
 };
 use keyward_domain::times;
-use keyward_store::{Health, KeyStatus, decode_secrets};
+use keyward_store::{BudgetRow, Health, KeyStatus, decode_secrets};
 use keyward_vault::MemoryKind;
 use serde::Serialize;
+use std::collections::HashSet;
 use utoipa::ToSchema;
 
 /// A key that ends within this time is worth a word: 7 days.
@@ -77,6 +78,7 @@ pub(crate) async fn examine(control: &Control) -> Answer<Vec<Check>> {
         recovery_identity(control).await?,
         credentials(control).await?,
         keys(control).await?,
+        budgets(control).await?,
         tokens(control).await?,
         background(control).await?,
         prices(control),
@@ -213,6 +215,37 @@ async fn keys(control: &Control) -> Answer<Check> {
     }
     Ok(Check::new("keys", State::Warning, format!("{active} active; ending within a week: {}", ending.join(", ")))
         .hint("extend them: keyward key update NAME --expires 90d"))
+}
+
+/// Calls of a model without a price are refused where a budget holds: a provider without any is worth a word.
+async fn budgets(control: &Control) -> Answer<Check> {
+    let (mut active, mut everywhere, mut projects) = (0_u64, false, HashSet::new());
+    let take = |row: BudgetRow| {
+        if row.status == ACTIVE {
+            active += 1;
+            everywhere |= row.project.is_none();
+            projects.extend(row.project);
+        }
+    };
+    control.store().each_budget(take).await?;
+    let priced: HashSet<&str> = control.catalogue().prices().all().iter().map(|price| &*price.provider).collect();
+    let mut without: Vec<String> = control
+        .store()
+        .credentials(None)
+        .await?
+        .into_iter()
+        .filter(|row| row.status == ACTIVE && (everywhere || projects.contains(&row.project)))
+        .filter(|row| !priced.contains(row.provider.as_str()))
+        .map(|row| row.provider)
+        .collect();
+    without.sort();
+    without.dedup();
+    if without.is_empty() {
+        return Ok(Check::new("budgets", State::Ok, format!("{active} active")));
+    }
+    let detail = format!("{active} active; providers in use below them without any price: {}", without.join(", "));
+    Ok(Check::new("budgets", State::Warning, detail)
+        .hint("where a budget holds, calls without a price are refused: put prices into the configuration folder"))
 }
 
 async fn tokens(control: &Control) -> Answer<Check> {

@@ -2,7 +2,7 @@
 //! are published again.
 
 use crate::{Control, keyring, publish};
-use keyward_domain::{CredentialId, KeyId, ProjectId};
+use keyward_domain::{BudgetId, CredentialId, KeyId, ProjectId};
 use keyward_store::{AuditRow, Error};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -68,6 +68,10 @@ async fn publish_foreign(control: &Control, rows: &[&AuditRow]) -> Result<(), Er
     if !subjects("vault").is_empty() {
         adopt_keyring(control).await?;
     }
+    // Limits first: no key may be known before the budgets that bound it.
+    let budgets: Vec<BudgetId> = subjects("budget").iter().filter_map(|id| id.parse().ok()).collect();
+    publish::budgets(control, &budgets).await?;
+    publish::rates(control, &subjects("rates").into_iter().collect::<Vec<_>>()).await?;
     let mut projects: BTreeSet<ProjectId> = subjects("project").iter().filter_map(|id| id.parse().ok()).collect();
     projects.extend(subjects("environment").iter().filter_map(|id| id.split('/').next()?.parse::<ProjectId>().ok()));
     for project in projects {

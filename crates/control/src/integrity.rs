@@ -3,8 +3,8 @@
 //!
 //! The fields and their order are fixed for ever; a new field goes to the end.
 
-use keyward_domain::Environment;
-use keyward_store::{CredentialRow, EnvironmentRow, Error, KeyRow, ProjectRow, Store, TokenRow};
+use keyward_domain::{Environment, KeyId, ProjectId};
+use keyward_store::{BudgetRow, CredentialRow, EnvironmentRow, Error, KeyRow, ProjectRow, RatesRow, Store, TokenRow};
 use keyward_vault::Vault;
 
 /// A row with a code over it.
@@ -304,6 +304,104 @@ impl Guarded for TokenRow {
             number(self.created_at),
             optional(self.expires_at.map(number)),
             optional(self.revoked_at.map(number)),
+            number(self.row_version),
+        ]
+    }
+
+    fn code(&self) -> &[u8] {
+        &self.mac
+    }
+
+    fn code_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.mac
+    }
+}
+
+impl Guarded for BudgetRow {
+    const KIND: &'static str = "budget";
+
+    fn record(&self) -> Vec<u8> {
+        self.id.uuid().as_bytes().to_vec()
+    }
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    /// Budgets have no names: the limit's window tells the most of one.
+    fn name(&self) -> &str {
+        &self.window
+    }
+
+    fn row_version(&self) -> i64 {
+        self.row_version
+    }
+
+    fn set_row_version(&mut self, version: i64) {
+        self.row_version = version;
+    }
+
+    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
+        Ok(store.budget(row.id).await?.map(|stored| stored.row_version))
+    }
+
+    fn fields(&self) -> Vec<Vec<u8>> {
+        vec![
+            text(&self.scope),
+            optional(self.project.map(ProjectId::uuid).map(|id| id.as_bytes().to_vec())),
+            optional(self.environment.map(Environment::name).map(text)),
+            optional(self.key.map(KeyId::uuid).map(|id| id.as_bytes().to_vec())),
+            number(self.amount),
+            text(&self.window),
+            text(&self.thresholds),
+            text(&self.status),
+            number(self.created_at),
+            optional(self.archived_at.map(number)),
+            number(self.row_version),
+        ]
+    }
+
+    fn code(&self) -> &[u8] {
+        &self.mac
+    }
+
+    fn code_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.mac
+    }
+}
+
+impl Guarded for RatesRow {
+    const KIND: &'static str = "rates";
+
+    fn record(&self) -> Vec<u8> {
+        text(&self.scope)
+    }
+
+    fn id(&self) -> String {
+        self.scope.clone()
+    }
+
+    fn name(&self) -> &str {
+        &self.scope
+    }
+
+    fn row_version(&self) -> i64 {
+        self.row_version
+    }
+
+    fn set_row_version(&mut self, version: i64) {
+        self.row_version = version;
+    }
+
+    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
+        Ok(store.rates(&row.scope).await?.map(|stored| stored.row_version))
+    }
+
+    fn fields(&self) -> Vec<Vec<u8>> {
+        vec![
+            optional(self.requests_per_minute.map(unsigned)),
+            optional(self.tokens_per_minute.map(unsigned)),
+            optional(self.concurrency.map(u64::from).map(unsigned)),
             number(self.row_version),
         ]
     }

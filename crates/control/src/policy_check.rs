@@ -48,6 +48,7 @@ pub(crate) fn check(policy: &Policy, providers: &[Arc<Provider>]) -> Answer<()> 
         ("tokens_per_minute", policy.tokens_per_minute),
         ("concurrency", policy.concurrency.map(u64::from)),
         ("max_output_tokens", policy.max_output_tokens),
+        ("default_output_tokens", policy.default_output_tokens),
         ("max_body_bytes", policy.max_body_bytes),
     ];
     match limits.into_iter().find(|(_, limit)| *limit == Some(0)) {

@@ -71,6 +71,16 @@ pub async fn prove(store: &Store, vault: &Arc<Vault>) -> Result<Proof, Error> {
     for row in &doubtful {
         proof.row(store, vault, row).await?;
     }
+    let mut budgets = Vec::new();
+    store.each_budget(|row| budgets.push(row)).await?;
+    for row in &budgets {
+        proof.row(store, vault, row).await?;
+        versions.strike(row);
+    }
+    for row in store.all_rates().await? {
+        proof.row(store, vault, &row).await?;
+        versions.strike(&row);
+    }
     for credential in store.credentials(None).await? {
         proof.row(store, vault, &credential).await?;
         versions.strike(&credential);

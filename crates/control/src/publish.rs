@@ -3,6 +3,10 @@
 //!
 //! INVARIANT: reading and telling happen under one lock, so the gateway never goes back to an older picture.
 
+mod budgets;
+
+pub(crate) use budgets::{budgets, budgets_of_key, rates};
+
 use crate::{
     Control,
     integrity::{self, Guarded},
@@ -65,6 +69,9 @@ pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
     let grants = all_grants(control, &mut bases).await?;
     let credentials = control.store().credentials(None).await?;
     let routes = routes(control, &bases, credentials, Extent::All(&versions)).await?;
+    let revoked = grants.iter().filter(|grant| grant.revoked).map(|grant| grant.key).collect();
+    let budgets = budgets::all_budgets(control, &mut versions, &revoked).await?;
+    let rates = budgets::all_rates(control, &mut versions).await?;
     let mut objects = Vec::new();
     control.store().each_object(|object| objects.push(object)).await?;
     control.tell_gateway(Update::Everything(Box::new(Everything {
@@ -72,6 +79,8 @@ pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
         grants,
         routes,
         prices: Arc::clone(control.catalogue().prices()),
+        budgets,
+        rates,
         objects,
     })));
     Ok(())

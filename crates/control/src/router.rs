@@ -49,6 +49,8 @@ fn documented() -> (OpenApiRouter<Control>, OpenApiRouter<Control>) {
         .merge(api::projects::router())
         .merge(api::credentials::router())
         .merge(api::keys::router())
+        .merge(api::budgets::router())
+        .merge(api::rates::router())
         .merge(api::usage::router())
         .merge(api::providers::router())
         .merge(api::vault::router())

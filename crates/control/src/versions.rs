@@ -7,14 +7,22 @@ use crate::{
     integrity::{self, Guarded},
 };
 use keyward_store::{
-    AuditedVersion, CredentialRow, EnvironmentRow, Error, KeyRow, Kinds, ProjectRow, Store, TokenRow, Write,
+    AuditedVersion, BudgetRow, CredentialRow, EnvironmentRow, Error, KeyRow, Kinds, ProjectRow, RatesRow, Store,
+    TokenRow, Write,
 };
 use keyward_vault::Vault;
 use std::{cmp::Ordering, collections::HashMap, fmt};
 
 /// The kinds of rows that grant power.
-pub(crate) const KINDS: [&str; 5] =
-    [ProjectRow::KIND, EnvironmentRow::KIND, CredentialRow::KIND, TokenRow::KIND, KeyRow::KIND];
+pub(crate) const KINDS: [&str; 7] = [
+    ProjectRow::KIND,
+    EnvironmentRow::KIND,
+    CredentialRow::KIND,
+    TokenRow::KIND,
+    KeyRow::KIND,
+    BudgetRow::KIND,
+    RatesRow::KIND,
+];
 
 /// Why a row is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

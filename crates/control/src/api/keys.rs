@@ -3,7 +3,7 @@
 mod list;
 mod secrets;
 
-use super::{ReasonBody, checked_name, checked_reason, projects, schema};
+use super::{ReasonBody, budgets, checked_name, checked_reason, projects, schema};
 use crate::{
     Control,
     auth::{Caller, Operator, Reader},
@@ -62,6 +62,10 @@ struct NewKey {
     expires_at: Option<String>,
     /// How long it lives, such as `30d`; instead of `expires_at`.
     expires_in: Option<String>,
+    /// What it may spend, each limit with its window: `5 USD/month`, `0.50 USD/hour`. They are made together with the key.
+    #[serde(default)]
+    #[schema(example = json!(["5 USD/month", "0.50 USD/hour"]))]
+    budgets: Vec<String>,
     /// How its text begins.
     #[serde(default)]
     style: Style,
@@ -116,6 +120,9 @@ pub(crate) struct Key {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Policy>)]
     effective_policy: Option<Policy>,
+    /// The budgets on the key itself; those of its project and of the organisation bound it as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budgets: Option<Vec<budgets::Budget>>,
     /// When it ends, in RFC 3339.
     expires_at: Option<String>,
     /// Until when the secret before the last rotation works, in RFC 3339.
@@ -144,6 +151,7 @@ pub(crate) struct KeyMade {
 struct Around<'a> {
     project: Option<&'a ProjectRow>,
     effective: Option<Policy>,
+    budgets: Option<Vec<budgets::Budget>>,
     last_used: Option<Millis>,
     now: Millis,
 }
@@ -169,6 +177,7 @@ fn present(control: &Control, row: &KeyRow, around: Around<'_>) -> Key {
         revision: row.row_version.to_string(),
         policy: read_policy("key", &row.id.to_string(), &row.policy).unwrap_or_default(),
         effective_policy: around.effective,
+        budgets: around.budgets,
         expires_at: row.expires_at.map(times::show),
         old_secret_until: old.filter(|until| *until > around.now).map(times::show),
         created_at: times::show(row.created_at),
@@ -185,6 +194,7 @@ async fn shown(control: &Control, row: &KeyRow) -> Answer<Key> {
     let around = Around {
         project: project.as_ref(),
         effective: bases.effective(row.project, row.environment, &own),
+        budgets: Some(budgets::of_key(control, row).await?),
         last_used: used.get(&row.id.uuid()).copied(),
         now: control.now(),
     };
@@ -253,6 +263,8 @@ async fn create(
     projects::usable(&control, &project).await?;
     let bases = publish::bases_of(&control, project.id).await?;
     let expires_at = ending(new.expires_in.as_deref(), new.expires_at.as_deref(), now)?;
+    let limits = new.budgets.iter().map(|limit| budgets::Draft::of(limit)).collect::<Answer<Vec<_>>>()?;
+    budgets::apart(&limits)?;
     let token = clock::new_key(new.environment, None)?;
     let mut row = KeyRow {
         id: control.new_id(KeyId::new)?,
@@ -277,8 +289,18 @@ async fn create(
     integrity::seal(control.vault(), &mut row);
     let mut write = control.write(&caller).await?;
     write.insert_key(&row).await?;
-    let said = change("key.create", &row, Value::Null, summary(&row), reason);
-    finish(&control, write, vec![said], row.id).await?;
+    let mut said = vec![change("key.create", &row, Value::Null, summary(&row), reason.clone())];
+    let mut bounds = Vec::with_capacity(limits.len());
+    for limit in limits {
+        let place = budgets::Place::of_key(&row);
+        let (budget, change) = budgets::insert(&control, &mut write, place, limit, reason.clone()).await?;
+        bounds.push(budget.id);
+        said.push(change);
+    }
+    control.commit(write, said).await?;
+    // Limits first: the key is never known without them.
+    publish::budgets(&control, &bounds).await?;
+    publish::keys(&control, &[row.id]).await?;
     let about = shown(&control, &row).await?;
     Ok((StatusCode::CREATED, Json(KeyMade { key: styled(&row.style, &token.text), about })))
 }
@@ -357,6 +379,7 @@ async fn revoke(
         put(&control, &mut write, &mut row).await?;
         let said = change("key.revoke", &row, summary(&before), summary(&row), reason);
         finish(&control, write, vec![said], row.id).await?;
+        publish::budgets_of_key(&control, row.id).await?;
     } else {
         drop(write);
     }

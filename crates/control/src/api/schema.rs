@@ -33,6 +33,13 @@ pub(crate) struct Policy {
     concurrency: Option<u32>,
     /// The most output tokens a call may ask for.
     max_output_tokens: Option<u64>,
+    /// The output cap that is added to a call that has none, in tokens. Left out: `max_output_tokens`, or what the model
+    /// gives at most.
+    default_output_tokens: Option<u64>,
+    /// What happens to a call whose output cap costs more than a budget has left: `clamp` lowers the cap to what the
+    /// budget pays, `refuse` refuses the call. Left out: `clamp`.
+    #[schema(example = "clamp")]
+    when_short: Option<String>,
     /// The largest request body, in bytes.
     max_body_bytes: Option<u64>,
     /// How long the old secret lives on after a rotation, in milliseconds.

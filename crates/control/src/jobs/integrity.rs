@@ -7,10 +7,10 @@ use crate::{
     integrity::Guarded,
     publish, recovery,
     tamper::Trust,
-    versions::{KINDS, Versions},
+    versions::{KINDS, Versions, place},
 };
-use keyward_domain::{KeyId, Millis, ProjectId};
-use keyward_store::{Error, KeyRow};
+use keyward_domain::{BudgetId, KeyId, Millis, ProjectId};
+use keyward_store::{BudgetRow, Error, KeyRow, RatesRow};
 use std::collections::BTreeSet;
 
 /// How often the whole database is read.
@@ -97,6 +97,7 @@ pub(crate) async fn sweep(control: &Control) -> Result<u64, Error> {
             keys.push(row.id);
         }
     }
+    let (budgets, rates) = limits(control, &mut versions, &mut found).await?;
     found.gone(control, &versions).await;
     // Only what is newly found is not yet known to the gateway.
     if control.tampered_rows().len() > was_known {
@@ -105,8 +106,45 @@ pub(crate) async fn sweep(control: &Control) -> Result<u64, Error> {
         }
         keys.extend(versions.left(KeyRow::KIND).iter().filter_map(|id| id.parse::<KeyId>().ok()));
         publish::keys(control, &keys).await?;
+        publish::budgets(control, &budgets).await?;
+        publish::rates(control, &rates).await?;
     }
     Ok(found.bad)
+}
+
+/// Looks at budgets and shared rates. Answers those to be told anew: what is not as it should be, and what is gone.
+async fn limits(
+    control: &Control,
+    versions: &mut Versions,
+    found: &mut Found,
+) -> Result<(Vec<BudgetId>, Vec<String>), Error> {
+    let store = control.store();
+    let mut doubtful = Vec::new();
+    let take = |row: BudgetRow| {
+        // What is known to be bad is looked at again: it may have been mended.
+        let bad = control.tampered_rows().contains_key(&place(BudgetRow::KIND, &row.id()));
+        if !bad && versions.know(control.vault(), &row) {
+            versions.strike(&row);
+        } else {
+            doubtful.push(row);
+        }
+    };
+    store.each_budget(take).await?;
+    let mut budgets = Vec::new();
+    for row in &doubtful {
+        if found.look(control, versions, row).await? {
+            budgets.push(row.id);
+        }
+    }
+    let mut rates = Vec::new();
+    for row in store.all_rates().await? {
+        if found.look(control, versions, &row).await? {
+            rates.push(row.scope);
+        }
+    }
+    budgets.extend(versions.left(BudgetRow::KIND).iter().filter_map(|id| id.parse::<BudgetId>().ok()));
+    rates.extend(versions.left(RatesRow::KIND));
+    Ok((budgets, rates))
 }
 
 /// What a sweep finds.

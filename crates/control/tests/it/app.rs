@@ -16,8 +16,9 @@ use keyward_control::{
     outbound::{Call, CallError, Outbound, Pending, Reply},
 };
 use keyward_domain::{
-    CredentialId, KeyId, Millis,
+    BudgetId, CredentialId, KeyId, Millis,
     audit::Actor,
+    budget::{Budget, Scope, SharedRates},
     grant::Grant,
     snapshot::{Route, Update},
     token::TokenHash,
@@ -66,6 +67,8 @@ impl Outbound for Provider {
 pub(crate) struct Gateway {
     pub(crate) grants: Mutex<HashMap<KeyId, Grant>>,
     pub(crate) routes: Mutex<HashMap<String, Route>>,
+    pub(crate) budgets: Mutex<HashMap<BudgetId, Budget>>,
+    pub(crate) rates: Mutex<HashMap<Scope, SharedRates>>,
 }
 
 impl Gateway {
@@ -74,6 +77,8 @@ impl Gateway {
             Update::Everything(all) => {
                 *self.grants.lock().unwrap() = all.grants.into_iter().map(|grant| (grant.key, grant)).collect();
                 *self.routes.lock().unwrap() = all.routes.into_iter().map(|route| (place(&route), route)).collect();
+                *self.budgets.lock().unwrap() = all.budgets.into_iter().map(|budget| (budget.id, budget)).collect();
+                *self.rates.lock().unwrap() = all.rates.into_iter().map(|rates| (rates.scope, rates)).collect();
             }
             Update::Grants(grants) => {
                 self.grants.lock().unwrap().extend(grants.into_iter().map(|grant| (grant.key, grant)));
@@ -85,11 +90,29 @@ impl Gateway {
             Update::Routes(routes) => {
                 self.routes.lock().unwrap().extend(routes.into_iter().map(|route| (place(&route), route)));
             }
+            Update::Budgets(budgets) => {
+                self.budgets.lock().unwrap().extend(budgets.into_iter().map(|budget| (budget.id, budget)));
+            }
+            Update::ForgetBudgets(ids) => {
+                let mut budgets = self.budgets.lock().unwrap();
+                ids.iter().for_each(|id| drop(budgets.remove(id)));
+            }
+            Update::Rates(rates) => {
+                self.rates.lock().unwrap().extend(rates.into_iter().map(|rates| (rates.scope, rates)));
+            }
         }
     }
 
     pub(crate) fn grant(&self, id: &str) -> Option<Grant> {
         self.grants.lock().unwrap().get(&id.parse::<KeyId>().unwrap()).cloned()
+    }
+
+    pub(crate) fn budget(&self, id: &str) -> Option<Budget> {
+        self.budgets.lock().unwrap().get(&id.parse::<BudgetId>().unwrap()).cloned()
+    }
+
+    pub(crate) fn rates(&self, scope: Scope) -> Option<SharedRates> {
+        self.rates.lock().unwrap().get(&scope).copied()
     }
 
     pub(crate) fn credentials(&self, project: &str, environment: &str, provider: &str) -> Vec<CredentialId> {

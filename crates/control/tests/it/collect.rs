@@ -50,6 +50,8 @@ fn call(ids: &Ids, number: u8, model: &str) -> GatewayEvent {
         user_agent: "test".into(),
         secret_slot: 0,
         upstream_id: "".into(),
+        held: None,
+        leases: Vec::new(),
     }))
 }
 

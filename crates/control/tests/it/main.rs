@@ -10,6 +10,7 @@
 
 mod app;
 mod backup;
+mod budgets;
 mod closed;
 mod collect;
 mod credentials;
@@ -17,6 +18,7 @@ mod keys;
 mod nodes;
 mod pages;
 mod projects;
+mod rates;
 mod tamper;
 mod together;
 mod tokens;

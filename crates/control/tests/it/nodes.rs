@@ -2,6 +2,7 @@
 
 use crate::app::{App, Begin, marked_secret, text};
 use axum::http::Method;
+use keyward_domain::budget::Scope;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -38,6 +39,15 @@ async fn the_other_node_follows() {
     until("a credential", || two.gateway.credentials(&project, "production", "openai").len() == 1).await;
     one.post("/credentials/main/disable", Value::Null).await;
     until("a credential switched off", || two.gateway.credentials(&project, "production", "openai").is_empty()).await;
+    let budget = one.post("/budgets", json!({"key": "web", "limit": "5 USD/month"})).await;
+    let budget = text(&budget, "id").to_owned();
+    until("a budget", || two.gateway.budget(&budget).is_some()).await;
+    one.ok(Method::PATCH, &format!("/budgets/{budget}"), json!({"limit_usd": "4"})).await;
+    until("a lower limit", || two.gateway.budget(&budget).is_some_and(|budget| budget.limit.nano() == 4_000_000_000))
+        .await;
+    one.ok(Method::PATCH, "/rates/organisation", json!({"concurrency": 9})).await;
+    until("shared rates", || two.gateway.rates(Scope::Organisation).is_some_and(|rates| rates.concurrency == Some(9)))
+        .await;
     one.post("/keys/web/revoke", Value::Null).await;
     until("a revocation", || two.gateway.grant(&id).is_some_and(|grant| grant.revoked)).await;
 }

@@ -122,6 +122,7 @@ async fn shown(control: &Control, projects: &Projects, rows: &[KeyRow]) -> Answe
             let around = Around {
                 project: projects.get(&row.project),
                 effective: None,
+                budgets: None,
                 last_used: used.get(&row.id.uuid()).copied(),
                 now,
             };
