@@ -8,7 +8,7 @@ use serde_json::json;
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -101,6 +101,38 @@ fn make(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The name of the journal in a data folder, made with `fresh` when it has none. It names the very folder and not a copy
+/// of it: whoever copies a folder must not account for what the server on the first one is doing.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub(crate) fn journal_name(folder: &Path, fresh: &str) -> anyhow::Result<String> {
+    let path = folder.join("node");
+    let failed = || format!("the name of this node in {}", path.display());
+    if let Ok(text) = fs::read_to_string(&path)
+        && let Some((name, inode)) = text.trim().split_once(' ')
+        && inode.parse() == Ok(fs::metadata(&path).with_context(failed)?.ino())
+        && !name.is_empty()
+    {
+        return Ok(name.to_owned());
+    }
+    // Written whole under another name: a file that was cut off would be a new name at each start.
+    let new = folder.join("node.new");
+    drop(fs::remove_file(&new));
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new).with_context(failed)?;
+    let inode = file.metadata().with_context(failed)?.ino();
+    writeln!(file, "{fresh} {inode}").and_then(|()| file.sync_all()).with_context(failed)?;
+    fs::rename(&new, &path).with_context(failed)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(failed)?;
+    Ok(fresh.to_owned())
+}
+
+/// Which run of the machine this is. None where the system does not tell: then every start counts as another.
+pub(crate) fn boot_id() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +157,21 @@ mod tests {
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).expect("changed");
         let error = DataFolder::take(place.path()).err().expect("refused");
         assert!(hints(&error).concat().contains("chmod 700"), "{error}");
+    }
+
+    #[test]
+    fn a_journal_keeps_its_name_and_a_copy_gets_another() {
+        let place = tempfile::tempdir().expect("a folder");
+        let (first, copy) = (place.path().join("first"), place.path().join("copy"));
+        fs::create_dir(&first).expect("made");
+        fs::create_dir(&copy).expect("made");
+        assert_eq!(journal_name(&first, "one").expect("made"), "one");
+        assert_eq!(journal_name(&first, "two").expect("read"), "one");
+        fs::copy(first.join("node"), copy.join("node")).expect("copied");
+        assert_eq!(journal_name(&copy, "two").expect("made"), "two");
+        fs::write(first.join("node"), "damaged").expect("written");
+        assert_eq!(journal_name(&first, "three").expect("made"), "three");
+        assert_eq!(journal_name(&first, "four").expect("read"), "three");
     }
 
     #[test]

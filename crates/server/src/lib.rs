@@ -10,6 +10,7 @@ mod config;
 mod data;
 mod demo;
 mod environment;
+mod lend;
 mod logs;
 mod master;
 mod outbound;

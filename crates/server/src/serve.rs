@@ -6,10 +6,10 @@ use crate::{
     args::ServeArgs,
     background,
     config::Config,
-    data::DataFolder,
+    data::{self, DataFolder},
     demo,
     environment::Environment,
-    logs,
+    lend, logs,
     outbound::{self, Network},
     ready::{self, Demo, Ready},
     redact::{Lines, Redactor},
@@ -23,7 +23,7 @@ use crate::{
 use anyhow::Context;
 use keyward_catalogue::Catalogue;
 use keyward_control::{
-    Bootstrap, Control, Settings,
+    Bootstrap, Control, Node, Settings,
     clock::{self, Clock},
 };
 use keyward_domain::{
@@ -215,7 +215,7 @@ struct Running {
     store: Store,
     stop_admin: watch::Sender<bool>,
     stop_collector: watch::Sender<bool>,
-    collector: std::thread::JoinHandle<()>,
+    collector: std::thread::JoinHandle<bool>,
     admin: tokio::task::JoinHandle<anyhow::Result<()>>,
     jobs: tokio::task::JoinSet<()>,
 }
@@ -295,12 +295,25 @@ async fn start(config: &Config, bound: Bound, tokens: &Tokens, opened: Opened) -
         Control::open(store.clone(), Arc::clone(&vault), catalogue, settings, move |update| publish.publish(update))
             .await
             .context("starting the control plane")?;
+    let boot = data::boot_id().unwrap_or_default();
+    let node = Node {
+        // The highest bit is the database's for the sign.
+        incarnation: (u64::from_be_bytes(clock::random()?) >> 1).max(1),
+        name: data::journal_name(&config.data.folder, &digest::hex(&clock::random::<8>()?))?,
+        boot,
+        alone: config.data.database.is_none(),
+    };
+    if let Err(error) = control.begin_node(node).await {
+        tracing::error!(%error, "no budget can lend until the database takes writes again");
+    }
     let stored = control.journal_positions().await?;
-    let begin = |known| Gateway::start(bound.gateway, gateway_settings(config), vault, known);
+    let (recovered, all_recovered) = watch::channel(false);
+    let desk = Arc::new(lend::open(control.clone(), all_recovered));
+    let begin = |known| Gateway::start(bound.gateway, gateway_settings(config), vault, desk, known);
     let mut reader = outlet.connect(begin).context("starting the gateway")?;
     reader.resume_after(&stored);
     let (stop_collector, stopping) = watch::channel(false);
-    let collector = wire::collector(reader, control.clone(), tokio::runtime::Handle::current(), stopping)
+    let collector = wire::collector(reader, control.clone(), tokio::runtime::Handle::current(), stopping, recovered)
         .context("starting the collector")?;
     let certificates =
         config.tls.as_ref().map(|tls| Certificates::read(tls, config.admin_client_ca.as_deref())).transpose()?;
@@ -322,10 +335,18 @@ impl Running {
         }
         self.stop_collector.send_replace(true);
         let collector = self.collector;
-        tokio::task::spawn_blocking(move || collector.join())
+        let emptied = tokio::task::spawn_blocking(move || collector.join())
             .await
             .context("stopping the collector")?
             .map_err(|_| anyhow::anyhow!("the collector failed"))?;
+        // Otherwise the next start does it, when it has collected the rest.
+        if emptied {
+            match self.control.end_node().await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!("calls have no end yet: the next start accounts for them"),
+                Err(error) => tracing::warn!(%error, "leases could not be given back: the next start does it"),
+            }
+        }
         self.stop_admin.send_replace(true);
         self.admin.await.context("stopping the control API")??;
         if let Err(error) = self.control.flush().await {

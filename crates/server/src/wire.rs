@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{runtime::Handle, sync::watch};
 
@@ -83,7 +83,9 @@ impl Outlet {
     }
 }
 
-/// Starts the thread that carries the journal into the database. It ends when `stop` is true and nothing is left.
+/// Starts the thread that carries the journal into the database. It ends when `stop` is true and nothing is left, and
+/// answers whether that was so. When all that earlier runs left is stored, it has them accounted for and makes `recovered`
+/// true.
 ///
 /// # Errors
 /// When the thread cannot be made.
@@ -92,17 +94,21 @@ pub(crate) fn collector(
     control: Control,
     runtime: Handle,
     stop: watch::Receiver<bool>,
-) -> std::io::Result<JoinHandle<()>> {
+    recovered: watch::Sender<bool>,
+) -> std::io::Result<JoinHandle<bool>> {
     std::thread::Builder::new().name("collector".to_owned()).spawn(move || {
         background::give_way();
+        let mut recovery = Recovery { recovered, said: false, next: Instant::now() };
         loop {
+            // All that was read until here is stored.
+            recovery.look(&reader, &control, &runtime);
             // Looked at first: what was written before the stop is then surely read.
             let stopping = *stop.borrow();
             let events = reader.next_batch(BATCH);
             let more = events.len() == BATCH;
             if events.is_empty() {
                 if stopping {
-                    return;
+                    return recovery.is_done();
                 }
                 std::thread::sleep(LOOK);
                 continue;
@@ -114,7 +120,7 @@ pub(crate) fn collector(
             let read = positions.values().map(|position| (position.stream, position.sequence));
             let batch = Batch::new(events.into_iter().map(|(_, event)| event), read);
             if !store(&control, &runtime, &batch, &stop) {
-                return;
+                return false;
             }
             for position in positions.into_values() {
                 reader.release(position);
@@ -124,6 +130,36 @@ pub(crate) fn collector(
             }
         }
     })
+}
+
+/// Accounting for earlier runs of this node, once.
+struct Recovery {
+    recovered: watch::Sender<bool>,
+    said: bool,
+    next: Instant,
+}
+
+impl Recovery {
+    fn is_done(&self) -> bool {
+        *self.recovered.borrow()
+    }
+
+    /// Does it when what earlier runs left is read and stored; tries again now and then while the database refuses.
+    fn look(&mut self, reader: &Reader, control: &Control, runtime: &Handle) {
+        if self.is_done() || !reader.old_are_done() || Instant::now() < self.next {
+            return;
+        }
+        match runtime.block_on(control.recover_nodes(reader.old_are_whole())) {
+            Ok(_) => drop(self.recovered.send_replace(true)),
+            Err(error) => {
+                if !self.said {
+                    tracing::error!(%error, "what an earlier run left of budgets cannot be accounted for yet");
+                    self.said = true;
+                }
+                self.next = Instant::now() + AGAIN;
+            }
+        }
+    }
 }
 
 /// Offers a batch until it is stored. At the end only a few times: the journal keeps it for the next start.

@@ -108,6 +108,11 @@ fn limiting_a_key_does_what_it_says() {
 }
 
 #[test]
+fn setting_a_budget_does_what_it_says() {
+    run("docs/how-to/set-a-budget.md");
+}
+
+#[test]
 fn backing_up_and_recovering_does_what_it_says() {
     run("docs/how-to/back-up-and-recover.md");
 }
@@ -130,6 +135,7 @@ fn every_document_with_something_to_run_is_run() {
         "docs/how-to/back-up-and-recover.md",
         "docs/how-to/connect.md",
         "docs/how-to/limit-a-key.md",
+        "docs/how-to/set-a-budget.md",
         "docs/operations.md",
         "docs/reference/policy.md",
     ];

@@ -39,6 +39,9 @@ fn refused(stage: &Stage, field: &str) -> Option<String> {
         "networks" => json!(["192.0.2.0/24"]),
         "hours" => json!(format!("{} 00:00-24:00 UTC", another_day(stage))),
         "countries" => json!(["AT"]),
+        "default_output_tokens" => json!(7),
+        // What is refused needs a budget that is short: the page of budgets is held against that.
+        "when_short" => json!("refuse"),
         "requests_per_minute" | "tokens_per_minute" | "concurrency" | "max_output_tokens" | "max_body_bytes" => {
             json!(1)
         }
