@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod budget;
 pub(crate) mod completions;
 pub(crate) mod credential;
 pub(crate) mod doctor;
@@ -11,6 +12,7 @@ pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod project;
 pub(crate) mod provider;
+pub(crate) mod rate;
 pub(crate) mod token;
 pub(crate) mod usage;
 pub(crate) mod vault;

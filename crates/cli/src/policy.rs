@@ -3,7 +3,11 @@
 use crate::{failure::Failure, parse, ui::table};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use keyward_domain::{glob::Glob, hours::Hours, policy::Policy};
+use keyward_domain::{
+    glob::Glob,
+    hours::Hours,
+    policy::{Policy, WhenShort},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -41,9 +45,33 @@ pub(crate) struct PolicyArgs {
     /// Most output tokens that a call may ask for
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     max_output_tokens: Option<u64>,
+    /// Output cap that is added to a call that has none [default: what the model gives at most]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    default_output_tokens: Option<u64>,
+    /// What happens to a call whose output cap costs more than a budget has left
+    #[arg(long, value_name = "WHAT", value_enum)]
+    when_short: Option<Short>,
     /// Largest request body, such as 32MiB
     #[arg(long = "max-body", value_name = "SIZE", value_parser = parse::size)]
     max_body_bytes: Option<u64>,
+}
+
+/// What happens to a call that a budget cannot pay as it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Short {
+    /// The cap is lowered to what the budget pays
+    Clamp,
+    /// The call is refused
+    Refuse,
+}
+
+impl From<Short> for WhenShort {
+    fn from(short: Short) -> Self {
+        match short {
+            Short::Clamp => Self::Clamp,
+            Short::Refuse => Self::Refuse,
+        }
+    }
 }
 
 /// A part of a policy that can be taken away again, so that it is inherited.
@@ -69,6 +97,10 @@ pub(crate) enum Part {
     Concurrency,
     /// The output cap.
     MaxOutputTokens,
+    /// The output cap that is added.
+    DefaultOutputTokens,
+    /// What happens when a budget is short.
+    WhenShort,
     /// The body's size.
     MaxBody,
     /// How long an old secret lives on after a rotation.
@@ -96,6 +128,8 @@ impl PolicyArgs {
             tokens_per_minute: self.tokens_per_minute,
             concurrency: self.concurrency,
             max_output_tokens: self.max_output_tokens,
+            default_output_tokens: self.default_output_tokens,
+            when_short: self.when_short.map(WhenShort::from),
             max_body_bytes: self.max_body_bytes,
             rotation_overlap_ms: overlap_ms,
         }
@@ -134,6 +168,8 @@ pub(crate) fn changed(before: &Policy, changes: &Policy, without: &[Part]) -> Po
             Part::Tpm => after.tokens_per_minute = None,
             Part::Concurrency => after.concurrency = None,
             Part::MaxOutputTokens => after.max_output_tokens = None,
+            Part::DefaultOutputTokens => after.default_output_tokens = None,
+            Part::WhenShort => after.when_short = None,
             Part::MaxBody => after.max_body_bytes = None,
             Part::Overlap => after.rotation_overlap_ms = None,
         }
@@ -155,6 +191,8 @@ pub(crate) fn lines(policy: &Value) -> Vec<(&'static str, String)> {
         ("tokens/min", "/tokens_per_minute"),
         ("concurrency", "/concurrency"),
         ("max output", "/max_output_tokens"),
+        ("default output", "/default_output_tokens"),
+        ("when short", "/when_short"),
     ];
     let mut lines: Vec<(&str, String)> =
         fields.into_iter().map(|(label, place)| (label, table::at(policy, place))).collect();
@@ -233,6 +271,10 @@ mod tests {
             "8",
             "--max-output-tokens",
             "4096",
+            "--default-output-tokens",
+            "1024",
+            "--when-short",
+            "refuse",
             "--max-body",
             "32MiB",
         ];
@@ -240,7 +282,7 @@ mod tests {
             "providers": ["openai", "anthropic"], "models": ["gpt-*", "o3"], "operations": ["chat"],
             "networks": ["10.0.0.0/8", "::1/128"], "hours": "mon-fri 08:00-18:00 Europe/Vienna", "countries": ["AT"],
             "requests_per_minute": 60, "tokens_per_minute": 100_000, "concurrency": 8, "max_output_tokens": 4096,
-            "max_body_bytes": 33_554_432,
+            "default_output_tokens": 1024, "when_short": "refuse", "max_body_bytes": 33_554_432,
         });
         assert_eq!(to_json(&read(&arguments)), expected);
         assert_eq!(to_json(&read(&[])), json!({}));
@@ -252,6 +294,8 @@ mod tests {
             ["--rpm", "0"],
             ["--cidr", "10.0.0.0/99"],
             ["--hours", "always"],
+            ["--default-output-tokens", "0"],
+            ["--when-short", "panic"],
             ["--max-body", "big"],
             ["--country", "AUT"],
         ] {
@@ -286,12 +330,16 @@ mod tests {
                 "1",
                 "--max-output-tokens",
                 "1",
+                "--default-output-tokens",
+                "1",
+                "--when-short",
+                "clamp",
                 "--max-body",
                 "1",
             ]);
             let all = Policy { rotation_overlap_ms: Some(1), ..all };
             let fields = to_json(&changed(&all, &Policy::default(), &[*part])).as_object().unwrap().len();
-            assert_eq!(fields, 11, "{part:?} takes exactly one field away");
+            assert_eq!(fields, 13, "{part:?} takes exactly one field away");
         }
     }
 

@@ -31,6 +31,7 @@ Examples:
   keyward project create shop
   keyward credential add --project shop --provider openai --name main
   keyward key create --project shop --env production --name web --provider openai --expires 30d
+  keyward budget set --project shop '20 USD/month'
   keyward usage --by key --since 24h
 
 Exit status: 0 yes, 1 the answer is no, 2 wrong usage or failure."
@@ -50,6 +51,10 @@ pub(crate) enum Command {
     Credential(commands::credential::Credential),
     #[command(subcommand)]
     Key(commands::key::Key),
+    #[command(subcommand)]
+    Budget(commands::budget::Budget),
+    #[command(subcommand)]
+    Rate(commands::rate::Rate),
     Usage(commands::usage::Usage),
     #[command(subcommand)]
     Provider(commands::provider::Provider),
@@ -75,6 +80,8 @@ impl Command {
             Self::Project(command) => command.run(app).await,
             Self::Credential(command) => command.run(app).await,
             Self::Key(command) => command.run(app).await,
+            Self::Budget(command) => command.run(app).await,
+            Self::Rate(command) => command.run(app).await,
             Self::Usage(command) => command.run(app).await,
             Self::Provider(command) => command.run(app).await,
             Self::Vault(command) => command.run(app).await,
@@ -92,11 +99,13 @@ impl Command {
 }
 
 /// In which order help shows the commands: the way somebody meets them.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 19] = [
     "serve",
     "project",
     "credential",
     "key",
+    "budget",
+    "rate",
     "usage",
     "provider",
     "vault",

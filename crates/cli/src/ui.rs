@@ -1,6 +1,7 @@
 //! The one place that writes to standard output and standard error. Only data goes to standard output; notes, warnings
 //! and errors go to standard error. Everything is cleaned on its way out.
 
+pub(crate) mod bar;
 pub(crate) mod table;
 
 use crate::{failure::Failure, text};
@@ -110,6 +111,12 @@ impl Ui {
     pub fn aside(&mut self, words: &str) {
         // When standard error is closed there is nobody left to tell.
         let _closed = writeln!(self.err, "{}", words.trim_end_matches('\n'));
+    }
+
+    /// How bars are drawn on standard output.
+    #[must_use]
+    pub(crate) const fn bars(&self) -> bar::Style {
+        if self.out_terminal { bar::Style::Terminal } else { bar::Style::Plain }
     }
 
     /// Asks on standard error, without a line break after it.

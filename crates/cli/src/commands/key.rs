@@ -1,18 +1,18 @@
 //! `keyward key`: virtual keys, which applications hold instead of the real ones. A key's text is shown once.
 
-use super::{App, Outcome, ReasonArgs, body, items};
+use super::{App, Outcome, ReasonArgs, body, budget, items};
 use crate::{
     client::{Client, Route},
     failure::Failure,
     parse::{self, End},
     policy::{self, Part, PolicyArgs},
     ui::{
-        Format,
+        Format, bar,
         table::{self, plain, time},
     },
 };
 use clap::ValueEnum;
-use keyward_domain::{Environment, policy::Policy};
+use keyward_domain::{Environment, budget::Limit, policy::Policy};
 use serde_json::{Value, json};
 
 /// Virtual keys: what applications hold instead of the real ones
@@ -24,6 +24,8 @@ Examples:
   keyward key create --project shop --env production --name web --provider openai \\
       --model 'gpt-*' --operation chat --cidr 10.0.0.0/8 --expires 30d --rpm 60 --tpm 100000 \\
       --concurrency 8 --max-output-tokens 4096
+  keyward key create --project shop --env staging --name bot --provider openai \\
+      --budget '5 USD/month' --budget '0.50 USD/hour'
   KEY=$(keyward key create --project shop --env development --name laptop --provider openai)
 
 Standard output gets the key and nothing else, so that it can be piped into another secret store.")]
@@ -88,6 +90,9 @@ pub(crate) struct Create {
     /// How long the old secret lives on after a rotation, such as 24h
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     overlap: Option<u64>,
+    /// What the key may spend in a window, such as '5 USD/month'; may be given several times
+    #[arg(long = "budget", value_name = "LIMIT", value_parser = budget::limit)]
+    budgets: Vec<Limit>,
     /// How the key looks
     #[arg(long, value_enum)]
     style: Option<Style>,
@@ -182,7 +187,8 @@ impl Key {
             }
             Self::Show(named) => {
                 let key = client.get(Route::new(&["keys", &named.key])?).await?;
-                app.done(&key, |key, _| record(key))
+                let style = app.context.ui.bars();
+                app.done(&key, |key, _| record(key) + &budgets(key, style))
             }
             Self::Update(update) => {
                 let route = Route::new(&["keys", &update.key])?;
@@ -259,6 +265,7 @@ impl Create {
             ("policy", Some(policy::to_json(&self.policy.policy(self.overlap)))),
             ("expires_in", expires_in),
             ("expires_at", expires_at.filter(|at| !at.is_null())),
+            ("budgets", (!self.budgets.is_empty()).then(|| self.budgets.iter().map(ToString::to_string).collect())),
             ("style", style),
             ("reason", self.reason.json()),
         ])
@@ -303,13 +310,25 @@ fn show_once(app: &mut App, key: &Value) -> Outcome {
             plain("project", "/project"),
             plain("environment", "/environment"),
             plain("public id", "/public_id"),
+            plain("budgets", "/budget_limits"),
             time("expires", "/expires_at"),
             time("old secret ends", "/old_secret_until"),
         ];
-        app.context.ui.note(&table::record(key, &fields));
+        app.context.ui.note(&table::record(&with_limits(key), &fields));
         app.context.ui.warn("this key is shown only now: put it where the application finds it");
     }
     app.done(key, |key, _| table::at(key, "/key"))
+}
+
+/// The key with its budgets in one line.
+fn with_limits(key: &Value) -> Value {
+    let mut key = key.clone();
+    let budgets = key.get("budgets").and_then(Value::as_array).into_iter().flatten();
+    let limits: Vec<Value> = budgets.filter_map(|budget| budget.get("limit").cloned()).collect();
+    if let Some(fields) = key.as_object_mut() {
+        fields.insert("budget_limits".to_owned(), Value::from(limits));
+    }
+    key
 }
 
 /// How an SDK is pointed at the gateway, a line for each provider. Only a courtesy: what cannot be found out is left
@@ -358,6 +377,12 @@ fn record(key: &Value) -> String {
         }
     }
     out
+}
+
+/// The key's own budgets, one below the other.
+fn budgets(key: &Value, style: bar::Style) -> String {
+    let all = key.get("budgets").and_then(Value::as_array).into_iter().flatten();
+    all.map(|one| format!("\nbudget of {}", budget::card(one, style))).collect()
 }
 
 #[cfg(test)]
