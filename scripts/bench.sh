@@ -8,5 +8,5 @@ cargo build --locked --release --manifest-path bench/Cargo.toml
 case " $* " in *" --help "*) exec "$bench/release/keyward-bench" --help ;; esac
 cargo build --locked --release -p keyward
 # A build of its own, so that what only examples need does not get into the binary that is measured.
-case " ${*:-keys} " in *" keys "*) cargo build --locked --release -p keyward-control --example seed ;; esac
+case " ${*:-keys} " in *" keys "* | *" purses "*) cargo build --locked --release -p keyward-control --example seed ;; esac
 exec "$bench/release/keyward-bench" "$product/release/keyward" "$@"

@@ -71,6 +71,15 @@ impl<'a> House<'a> {
         Keyward::start(&self.options.binary, &self.data(name)?, extra)
     }
 
+    /// A Keyward in a folder of its own, whose provider is another one than the mock; and the folder.
+    pub fn apart(&self, name: &str, upstream: SocketAddr) -> Result<(Keyward, PathBuf)> {
+        let data = self.folder.path().join(name);
+        std::fs::create_dir(&data)?;
+        let keyward = Keyward::start(&self.options.binary, &data, &[])?;
+        keyward.set_up(upstream)?;
+        Ok((keyward, data))
+    }
+
     /// A fresh proxy and a fresh Keyward; `tls` names certificate and key files.
     pub fn pair(&self, name: &str, tls: Option<(&Path, &Path)>) -> Result<Pair> {
         let mock = self.mock.1.to_string();

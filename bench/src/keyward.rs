@@ -86,7 +86,7 @@ impl Keyward {
     }
 
     /// Runs a command of the client against this server and reads its JSON answer.
-    fn cli(&self, arguments: &[&str], stdin: &str) -> Result<Value> {
+    pub fn cli(&self, arguments: &[&str], stdin: &str) -> Result<Value> {
         let mut child = command(&self.binary)
             .args(arguments)
             .args(["--format", "json"])
@@ -116,6 +116,55 @@ impl Keyward {
         let create = ["key", "create", "--project", PROJECT, "--env", "production", "--name", "bench"];
         let key = self.cli(&[&create[..], POLICY].concat(), "")?;
         Ok(key["key"].as_str().context("no key in the answer")?.to_owned())
+    }
+}
+
+/// What a key's budget stands at, in nano-dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The limit.
+    pub limit: u64,
+    /// What is spent.
+    pub spent: u64,
+    /// What nodes have set aside.
+    pub leased: u64,
+}
+
+impl Keyward {
+    /// A key with a budget of its own; returns its text.
+    pub fn key(&self, name: &str, budget: &str) -> Result<String> {
+        let create = ["key", "create", "--project", PROJECT, "--env", "production", "--name", name];
+        let may = ["--provider", "openai", "--model", "gpt-*", "--operation", "chat", "--budget", budget];
+        let key = self.cli(&[create, may].concat(), "")?;
+        Ok(key["key"].as_str().context("no key in the answer")?.to_owned())
+    }
+
+    /// The budget of a key that has one.
+    pub fn standing(&self, key: &str) -> Result<Standing> {
+        let shown = self.cli(&["budget", "show", "--key", key], "")?;
+        let budget = shown.pointer("/items/0").unwrap_or(&shown);
+        let nano = |field: &str| budget[field].as_u64().with_context(|| format!("no {field} in {shown}"));
+        Ok(Standing {
+            limit: nano("limit_nano_usd")?,
+            spent: nano("spent_nano_usd")?,
+            leased: nano("leased_nano_usd")?,
+        })
+    }
+
+    /// The same when it has not changed for a while: when all that has ended is in the ledger.
+    pub fn settled_standing(&self, key: &str) -> Result<Standing> {
+        let mut before = self.standing(key)?;
+        let mut same = 0;
+        for _ in 0..100 {
+            std::thread::sleep(Duration::from_millis(200));
+            let now = self.standing(key)?;
+            same = if now == before { same + 1 } else { 0 };
+            if same == 5 {
+                return Ok(now);
+            }
+            before = now;
+        }
+        bail!("the budget of {key} does not come to rest: {before:?}")
     }
 }
 

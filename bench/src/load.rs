@@ -93,6 +93,11 @@ impl Load {
         Ok(Self(tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?))
     }
 
+    /// Its threads, for other clients.
+    pub const fn runtime(&self) -> &Runtime {
+        &self.0
+    }
+
     /// Calls over so many connections, for so long.
     pub fn run(&self, call: &Call, connections: usize, time: Duration) -> Result<Figures> {
         self.0.block_on(async {

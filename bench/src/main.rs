@@ -2,6 +2,7 @@
 //! seconds apart on the same machine. Loopback only; every run is bounded in time.
 
 mod awake;
+mod books;
 mod call;
 mod figure;
 mod house;
@@ -13,6 +14,7 @@ mod report;
 mod rounds;
 mod scenarios;
 mod single;
+mod spend;
 
 use anyhow::Result;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -43,12 +45,12 @@ fn main() -> Result<ExitCode> {
     let mut failed = Vec::new();
     for scenario in &options.scenarios {
         if let Err(error) = (scenario.run)(&house, &mut report.section(scenario.name)) {
-            println!("{:<8} FAILED: {error:#}", scenario.name);
+            println!("{:<10} FAILED: {error:#}", scenario.name);
             failed.push(scenario.name);
         }
     }
     let run = json!({
-        "rounds": options.rounds, "seconds": options.seconds, "keys": options.keys, "failed": failed,
+        "rounds": options.rounds, "seconds": options.seconds, "keys": options.keys, "crashes": options.crashes, "failed": failed,
         "processors": std::thread::available_parallelism().map_or(0, usize::from),
         "others": others,
         "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),

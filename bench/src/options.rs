@@ -16,6 +16,8 @@ pub struct Options {
     pub seconds: u64,
     /// Virtual keys of the scenario `keys`.
     pub keys: usize,
+    /// Rounds of the scenario `crash`.
+    pub crashes: usize,
     /// Where the figures go.
     pub output: PathBuf,
 }
@@ -28,13 +30,14 @@ pub fn help() -> String {
          Scenarios, all when none is named:\n",
     );
     for scenario in ALL {
-        text.push_str(&format!("  {:<8} {}\n", scenario.name, scenario.about));
+        text.push_str(&format!("  {:<10} {}\n", scenario.name, scenario.about));
     }
     text.push_str(
         "\nEnvironment:\n  \
          BENCH_ROUNDS   rounds of (direct, proxy, Keyward) in each scenario [default: 3]\n  \
          BENCH_SECONDS  seconds of one turn in a round [default: 3]\n  \
          BENCH_KEYS     virtual keys in the scenario keys [default: 100000]\n  \
+         BENCH_CRASHES  rounds of the scenario crash [default: 200]\n  \
          BENCH_OUTPUT   file for the figures [default: bench/target/bench.json]\n\n\
          The exit status is 0 when everything was measured, whether or not the targets were met.",
     );
@@ -61,6 +64,7 @@ impl Options {
             rounds: usize::try_from(number("BENCH_ROUNDS", 3)?)?,
             seconds: number("BENCH_SECONDS", 3)?,
             keys: usize::try_from(number("BENCH_KEYS", 100_000)?)?,
+            crashes: usize::try_from(number("BENCH_CRASHES", 200)?)?,
             output: std::env::var_os("BENCH_OUTPUT").map_or_else(|| "bench/target/bench.json".into(), PathBuf::from),
         }))
     }

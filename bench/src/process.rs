@@ -81,6 +81,13 @@ impl Process {
         Ok((process, line.parse()?))
     }
 
+    /// Ends it as `kill -9` does.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Processor time used so far, in microseconds.
     pub fn cpu_us(&self) -> Result<f64> {
         Ok(processor_time(self.pid)? / 1e3)

@@ -35,7 +35,7 @@ pub struct Section<'a> {
 impl Report {
     /// Prints the head of the table.
     pub fn new() -> Self {
-        println!("{:<8} {:<50} {:>10} {:<5} {:<23}target", "scenario", "what", "figure", "", "smallest … largest");
+        println!("{:<10} {:<54} {:>10} {:<5} {:<23}target", "scenario", "what", "figure", "", "smallest … largest");
         Self::default()
     }
 
@@ -96,7 +96,7 @@ impl Line {
 
     fn text(&self) -> String {
         let Figure { value, low, high } = self.figure;
-        let mut text = format!("{:<8} {:<50} {:>10} {:<5}", self.scenario, self.what, short(value), self.unit);
+        let mut text = format!("{:<10} {:<54} {:>10} {:<5}", self.scenario, self.what, short(value), self.unit);
         let spread = if low < high { format!(" {} … {}", short(low), short(high)) } else { String::new() };
         let (sign, target) = match self.target {
             Target::None => return format!("{text}{spread}"),

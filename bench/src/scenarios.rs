@@ -1,8 +1,11 @@
 //! What is measured, against what, and the targets.
 
+mod budgets;
+mod crash;
 mod keys;
 mod latency;
 mod memory;
+mod overspend;
 mod streams;
 mod tls;
 mod unary;
@@ -32,4 +35,21 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "open", about: "memory while 1,000 streams are open", run: memory::open_streams },
     Scenario { name: "tls", about: "unary calls over TLS on 64 connections", run: tls::unary },
     Scenario { name: "keys", about: "start and latency with 100,000 virtual keys", run: keys::many },
+    Scenario { name: "budgets", about: "the price of three budgets and three rates above a key", run: budgets::nested },
+    Scenario { name: "contention", about: "512 connections on one budget", run: budgets::contention },
+    Scenario {
+        name: "purses",
+        about: "start and latency with a budget for each of 100,000 keys",
+        run: keys::with_budgets,
+    },
+    Scenario {
+        name: "overspend",
+        about: "how far past a budget keys spend, by the provider's books",
+        run: overspend::all,
+    },
+    Scenario {
+        name: "crash",
+        about: "kill -9 at random instants: nothing is lost, nothing is spent twice",
+        run: crash::all,
+    },
 ];

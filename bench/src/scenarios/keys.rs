@@ -19,9 +19,18 @@ const NOISE: f64 = 4.0;
 
 /// With very many keys and with one, in turn.
 pub fn many(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
+    compare(house, "keys", None, report)
+}
+
+/// The same, with a budget for each of them.
+pub fn with_budgets(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
+    compare(house, "purses", Some("1000 USD/month"), report)
+}
+
+fn compare(house: &House<'_>, name: &str, budget: Option<&str>, report: &mut Section<'_>) -> Result<()> {
     let binary = &house.options.binary;
-    let data = house.data("keys-many")?;
-    let keys = seed(binary, &data, house.options.keys)?;
+    let data = house.data(&format!("{name}-many"))?;
+    let keys = seed(binary, &data, house.options.keys, budget)?;
     report.note("virtual keys", house.options.keys as f64, "");
     let database = std::fs::metadata(data.join("keyward.db"))?.len();
     report.note("database", database as f64 / f64::from(1 << 20), "MiB");
@@ -33,7 +42,10 @@ pub fn many(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
     }
     report.at_most("start, until it says that it is ready", Figure::median(starts), 2.0, "s");
     report.note("start, processor time", Figure::median(spent), "s");
-    let (few, many) = (house.keyward("keys-few", &[])?, Keyward::start(binary, &data, &[])?);
+    let (few, many) = (house.keyward(&format!("{name}-few"), &[])?, Keyward::start(binary, &data, &[])?);
+    if let Some(budget) = budget {
+        few.cli(&["budget", "set", "--key", "bench", budget], "")?;
+    }
     report.note("start with one key", few.start.as_secs_f64(), "s");
     for keyward in [&few, &many] {
         keyward.process.settle(std::time::Duration::from_secs(1))?;
@@ -60,9 +72,9 @@ pub fn many(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
 }
 
 /// Fills the folder; gives some of the keys.
-fn seed(binary: &Path, data: &Path, count: usize) -> Result<Arc<[String]>> {
+fn seed(binary: &Path, data: &Path, count: usize, budget: Option<&str>) -> Result<Arc<[String]>> {
     let program = binary.with_file_name("examples").join("seed");
-    let output = Command::new(&program).arg(data).args([PROJECT, &count.to_string()]).output();
+    let output = Command::new(&program).arg(data).args([PROJECT, &count.to_string()]).args(budget).output();
     let output = output.with_context(|| {
         format!("{}: make it with `cargo build --release -p keyward-control --example seed`", program.display())
     })?;

@@ -1,0 +1,128 @@
+//! How far past a budget does a key get? Clients of several kinds spend until everything is refused; then one client
+//! asks until everything is refused again, with nothing else in flight; then the provider's books are priced, both if
+//! it stops billing when a connection closes and if it does not.
+
+use crate::{
+    books::{Biller, Manner, sums},
+    house::House,
+    keyward::Keyward,
+    load::Load,
+    report::Section,
+    spend::{self, Kind, Spender, Until},
+};
+use anyhow::{Context, Result};
+use std::time::Duration;
+
+/// What the provider generates for a call that sets no cap, and the cap of calls that do.
+const TOKENS: u64 = 100;
+const HANG_UP: Kind = Kind::HangUp(33);
+/// Four answers as a whole, four streams, two streams that are left in the middle.
+const MIXED: &[Kind] = &[
+    Kind::Unary,
+    Kind::Stream,
+    Kind::Unary,
+    Kind::Stream,
+    HANG_UP,
+    Kind::Unary,
+    Kind::Stream,
+    Kind::Unary,
+    Kind::Stream,
+    HANG_UP,
+];
+/// One run may take so long, and make so many calls.
+const LONGEST: Duration = Duration::from_secs(60);
+const MOST: usize = 20_000;
+/// A budget that holds so many calls must be used to this share before everything is refused.
+const USED: f64 = 95.0;
+
+/// One run.
+struct Run {
+    name: &'static str,
+    clients: usize,
+    /// In dollars.
+    budget: &'static str,
+    kinds: &'static [Kind],
+    /// Whether clients set a cap.
+    capped: bool,
+    /// Whether the provider ignores caps. Then nothing is promised but that it is seen, and cut where it can be.
+    ignored: bool,
+}
+
+const fn run(name: &'static str, clients: usize, budget: &'static str) -> Run {
+    Run { name, clients, budget, kinds: MIXED, capped: true, ignored: false }
+}
+
+const RUNS: &[Run] = &[
+    run("1 client, $0.02", 1, "0.02"),
+    run("64 clients, $0.002", 64, "0.002"),
+    run("64 clients, $0.02", 64, "0.02"),
+    run("64 clients, $0.2", 64, "0.2"),
+    run("512 clients, $0.02", 512, "0.02"),
+    run("512 clients, $0.2", 512, "0.2"),
+    Run { capped: false, ..run("64, $0.02, no caps", 64, "0.02") },
+    Run { capped: false, ..run("1, $0.02, no caps", 1, "0.02") },
+    Run { kinds: &[HANG_UP], ..run("64, $0.02, hang-ups", 64, "0.02") },
+    Run { kinds: &[HANG_UP], capped: false, ..run("64, $0.02, hang-ups, no caps", 64, "0.02") },
+    Run { ignored: true, ..run("64, $0.02, caps ignored", 64, "0.02") },
+];
+
+/// All runs, each with a key and a budget of its own.
+pub fn all(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
+    let biller = Biller::start()?;
+    let (keyward, _) = house.apart("overspend", biller.address)?;
+    let load = Load::new()?;
+    for (number, run) in RUNS.iter().enumerate() {
+        one(&keyward, &biller, &load, (number, run), report)
+            .with_context(|| format!("{}\n{}", run.name, keyward.log()))?;
+    }
+    Ok(())
+}
+
+fn one(
+    keyward: &Keyward,
+    biller: &Biller,
+    load: &Load,
+    (number, run): (usize, &Run),
+    report: &mut Section<'_>,
+) -> Result<()> {
+    let key = format!("overspend-{number}");
+    let mut spender = Spender {
+        address: keyward.gateway,
+        key: keyward.key(&key, &format!("{} USD/total", run.budget))?,
+        kinds: run.kinds.into(),
+        cap: run.capped.then_some(TOKENS),
+        name: "burst".to_owned(),
+    };
+    biller.reset(Manner {
+        tokens: if run.ignored { TOKENS * 3 } else { TOKENS },
+        latency_us: 20_000,
+        pace_us: 500,
+        ignore_caps: run.ignored,
+    })?;
+    let until = |failures| Until { failures, calls: MOST, time: LONGEST };
+    let burst = spend::run(load.runtime(), &spender, run.clients, until(4 * run.clients.max(5)))?;
+    // Streams that were left may still be read to their end by the gateway.
+    biller.books()?;
+    std::thread::sleep(Duration::from_millis(500));
+    spender.name = "probe".to_owned();
+    let probe = spend::run(load.runtime(), &spender, 1, until(20))?;
+    let (sent, full) = sums(&biller.books()?);
+    let standing = keyward.settled_standing(&key)?;
+    let limit = standing.limit as f64;
+    let over = |billed: u64| 100.0 * (billed as f64 - limit) / limit;
+    let label = |what: &str| format!("{}: {what}", run.name);
+    if run.ignored {
+        report.note(&label("over, sent"), over(sent), "%");
+        report.note(&label("over, full"), over(full), "%");
+    } else {
+        report.at_most(&label("over, sent"), over(sent), 0.0, "%");
+        report.at_most(&label("over, full"), over(full), 0.0, "%");
+    }
+    let used = 100.0 * standing.spent as f64 / limit;
+    report.at_least(&label("used when all is refused"), used, USED, "%");
+    report.note(&label("ledger − billed, full"), 100.0 * (standing.spent as f64 - full as f64) / limit, "%");
+    report.note(&label("calls answered"), (burst.count("200") + probe.count("200")) as f64, "");
+    report.note(&label("  of them when nothing else ran"), probe.count("200") as f64, "");
+    println!("  burst: {}; probe: {}", burst.words(), probe.words());
+    Ok(())
+}
