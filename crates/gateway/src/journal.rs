@@ -39,7 +39,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 2 << 20, max_bytes: 1 << 30, sync_every: Duration::from_secs(1) }
+        Self { segment_bytes: 1 << 20, max_bytes: 1 << 30, sync_every: Duration::from_secs(1) }
     }
 }
 
