@@ -300,8 +300,7 @@ impl Account {
         }
         self.heed(reading);
         let Some(credential) = &self.credential else { return };
-        let held = self.pass.money.as_ref().map(MoneyHold::amount);
-        if let Some(held) = held {
+        if let Some(held) = self.pass.money.as_ref().map(MoneyHold::amount) {
             cost = match basis {
                 CostBasis::Priced | CostBasis::Provider | CostBasis::Free => cost,
                 // What is not known is as much as it can be; what is known counts even beyond that.
@@ -313,6 +312,7 @@ impl Account {
                 self.pass.money.iter_mut().for_each(|money| money.grow_to(cost));
             }
         }
+        // It may have grown.
         let held = self.pass.money.as_ref().map(MoneyHold::amount);
         let leases = self.pass.money.as_ref().map(MoneyHold::leases).unwrap_or_default();
         let grant = &self.pass.grant.grant;

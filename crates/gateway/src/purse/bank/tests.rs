@@ -1,12 +1,8 @@
 use super::*;
-use crate::{
-    live::{Limits, Shared},
-    test_lender::Ledger,
-};
+use crate::test_lender::Ledger;
 use keyward_domain::{
     BudgetId, KeyId, ProjectId,
-    budget::{Budget, Scope, SharedRates},
-    policy::Policy,
+    budget::{Budget, Scope},
 };
 use std::sync::atomic::AtomicI64;
 
@@ -372,71 +368,4 @@ async fn no_order_of_events_spends_more_than_there_is() {
         used.iter().zip(LIMITS).any(|(used, limit)| used * 100 >= limit * 95),
         "{used:?} of {LIMITS:?} could be used"
     );
-}
-
-/// What three budgets and three rates cost a call. Run with `--ignored --nocapture`, optimised, on a quiet machine.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn what_a_hold_costs() {
-    let scene = Scene::new();
-    let scopes = [Scope::Key(KeyId::new(1, [1; 10])), Scope::Project(ProjectId::new(1, [1; 10])), Scope::Organisation];
-    let purses: Vec<_> =
-        (1..).zip(scopes).map(|(seed, scope)| scene.purse(seed, scope, i64::MAX / 4, "month")).collect();
-    drop(scene.hold(&purses, 1_000_000_000_000).await.expect("there is enough"));
-    let rounds = 1_000_000_u32;
-    let began = std::time::Instant::now();
-    for _ in 0..rounds {
-        let mut hold = scene.bank.hold(&purses, &mut plain(1_000), 0).await.expect("there is enough");
-        std::hint::black_box(hold.leases());
-        hold.sent();
-        hold.settle(Money::from_nano(900));
-    }
-    println!("three budgets: {} ns for holding and settling", (began.elapsed() / rounds).as_nanos());
-    let shared = |scope| {
-        let (requests_per_minute, tokens_per_minute) = (Some(u64::MAX / 2), Some(u64::MAX / 2));
-        Arc::new(Shared::new(&SharedRates { scope, requests_per_minute, tokens_per_minute, concurrency: Some(1_000) }))
-    };
-    let limits = Limits { live: Arc::default(), shared: scopes[1..].iter().map(|scope| shared(*scope)).collect() };
-    let none = Policy::default();
-    let some = Policy {
-        requests_per_minute: Some(u64::MAX / 2),
-        tokens_per_minute: Some(u64::MAX / 2),
-        concurrency: Some(1_000),
-        ..Policy::default()
-    };
-    for (name, limits, policy) in [
-        ("no rate", &Limits { live: Arc::default(), shared: Arc::default() }, &none),
-        ("three rates of three kinds", &limits, &some),
-    ] {
-        let began = std::time::Instant::now();
-        for _ in 0..rounds {
-            let open = limits.enter(policy).expect("there is room");
-            limits.take_request(policy, 0).expect("there are enough");
-            let mut tokens = limits.take_tokens(100, policy, 0).expect("there are enough");
-            tokens.settle(80);
-            drop(std::hint::black_box(open));
-        }
-        println!("{name}: {} ns", (began.elapsed() / rounds).as_nanos());
-    }
-}
-
-/// What budgets take in memory that nobody uses. Run with `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn what_a_hundred_thousand_budgets_take() {
-    let pages = || {
-        let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-        text.split(' ').nth(1).and_then(|pages| pages.parse::<i64>().ok()).expect("a number")
-    };
-    let before = pages();
-    let purses: Vec<_> = (0..100_000_u32)
-        .map(|number| {
-            let [a, b, c, d] = number.to_le_bytes();
-            let bytes = [a, b, c, d, 0, 0, 0, 0, 0, 0];
-            let (id, scope) = (BudgetId::new(1, bytes), Scope::Key(KeyId::new(1, bytes)));
-            let window = "month Europe/Vienna".parse().expect("a window");
-            Arc::new(Purse::new(Budget { id, scope, limit: Money::from_nano(5), window }))
-        })
-        .collect();
-    println!("{} bytes for each of {} budgets", (pages() - before) * 4_096 / 100_000, purses.len());
 }
