@@ -33,6 +33,9 @@ fn millis(duration: Duration) -> Millis {
 impl Job {
     /// Runs the job until the server stops.
     pub(super) async fn run_for_ever(self, control: Control) {
+        if let Err(error) = self.take_over(&control).await {
+            tracing::warn!(job = self.name, %error, "the record of jobs cannot be reached");
+        }
         loop {
             let next = if self.on_every_node {
                 self.report(&(self.run)(&control).await);
@@ -49,6 +52,20 @@ impl Job {
             };
             self.wait(&control, next).await;
         }
+    }
+
+    /// Ends the run of an earlier process that was killed, where no other node can be alive: its hold on the job would
+    /// otherwise have to run out first.
+    async fn take_over(&self, control: &Control) -> Result<(), keyward_store::Error> {
+        if !control.node().is_some_and(|node| node.alone) {
+            return Ok(());
+        }
+        let Some(row) = control.store().job(self.name).await? else { return Ok(()) };
+        if let Some(owner) = row.owner.filter(|owner| *owner != control.settings().node) {
+            let (now, state) = (control.now(), row.state.as_deref());
+            control.store().finish_job(self.name, &owner, now, "ended with its process", state).await?;
+        }
+        Ok(())
     }
 
     /// Runs it unless another node does; whether it was run.
