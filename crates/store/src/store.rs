@@ -6,7 +6,7 @@ use crate::{
     ledger::LeaseCache,
     migrate,
     pool::{self, Pool},
-    usage::{self, SeriesCache},
+    usage::SeriesCache,
 };
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -59,7 +59,6 @@ impl Store {
         };
         if problems.is_empty() {
             migrate::run(store.writer()).await?;
-            usage::widen_days(&store).await?;
         } else {
             let damage = Error::Corrupt { detail: problems.join("; ") };
             if !migrate::is_current(store.writer()).await {

@@ -4,6 +4,7 @@
 mod calls;
 mod collect;
 mod day;
+mod detail;
 mod query;
 mod raw;
 mod rollup;
@@ -13,7 +14,7 @@ pub(crate) use calls::ALL as ALL_CALLS;
 pub(crate) use collect::ALL as ALL_COLLECT;
 pub(crate) use day::{Day, within};
 pub(crate) use query::statement;
-pub(crate) use raw::{ALL as ALL_RAW, COLUMNS as RAW_COLUMNS, ensure as ensure_day, widen_days};
+pub(crate) use raw::{ALL as ALL_RAW, COLUMNS as RAW_COLUMNS, ensure as ensure_day};
 pub(crate) use series::{ALL as ALL_SERIES, Learned, SeriesCache};
 
 pub use collect::{Batch, Collected, Position};

@@ -2,13 +2,11 @@
 
 use super::{
     day::Day,
-    raw::{BASES, COLUMNS, DayRow, Extra, OUTCOMES, names},
+    detail,
+    raw::{COLUMNS, DayRow, names},
 };
 use crate::{Error, Store, ledger::decode_leases};
-use keyward_domain::{
-    CredentialId, KeyId, Money, ProjectId, RequestId,
-    usage::{Buckets, Usage, UsageEvent},
-};
+use keyward_domain::{CredentialId, KeyId, Money, ProjectId, RequestId, usage::UsageEvent};
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
@@ -30,51 +28,24 @@ macro_rules! raw_from_row {
         impl sqlx::FromRow<'_, $row> for RawRow {
             fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
                 let unknown = |field: &'static str| sqlx::Error::Decode(format!("unknown form of {field}").into());
-                let tokens =
-                    |index: usize| row.try_get::<i64, _>(index).map(|tokens| u64::try_from(tokens).unwrap_or(0));
                 let text = |index: usize| row.try_get::<String, _>(index).map(String::into_boxed_str);
-                let maybe =
-                    |index: usize| row.try_get::<Option<String>, _>(index).map(|text| text.map(String::into_boxed_str));
-                let extra: Extra = match row.try_get::<Option<&str>, _>(22)? {
-                    None => Extra::default(),
-                    Some(json) => serde_json::from_str(json).map_err(|_| unknown("extra"))?,
-                };
                 let model = text(SERIES + 4)?;
-                let answered = maybe(20)?.map(|answered| if answered.is_empty() { model.clone() } else { answered });
-                let buckets = Buckets {
-                    input: tokens(3)?,
-                    cache_read: tokens(4)?,
-                    cache_write: tokens(5)?,
-                    cache_write_long: tokens(6)?,
-                    output: tokens(7)?,
-                    reasoning: tokens(8)?,
-                    audio_input: extra.audio_input,
-                    audio_output: extra.audio_output,
-                    image_input: extra.image_input,
-                    image_output: extra.image_output,
-                };
+                let detail = detail::decode(row.try_get(4)?, &model).ok_or_else(|| unknown("detail"))?;
                 let event = UsageEvent {
                     id: RequestId::from_uuid(row.try_get(0)?),
                     at: row.try_get(1)?,
-                    cost: Money::from_nano(row.try_get(9)?),
-                    basis: at_place(&BASES, row.try_get(10)?).ok_or_else(|| unknown("basis"))?,
-                    price_version: text(11)?,
-                    status: u16::try_from(row.try_get::<i64, _>(12)?).map_err(|_| unknown("status"))?,
-                    outcome: at_place(&OUTCOMES, row.try_get(13)?).ok_or_else(|| unknown("outcome"))?,
-                    first_byte_us: tokens(14)?,
-                    total_us: tokens(15)?,
-                    client: row.try_get::<&str, _>(16)?.parse().map_err(|_| unknown("client"))?,
-                    user_agent: text(17)?,
-                    secret_slot: u8::try_from(row.try_get::<i64, _>(18)?).map_err(|_| unknown("secret_slot"))?,
-                    upstream_id: text(19)?,
-                    usage: Usage {
-                        buckets,
-                        units: extra.units,
-                        provider_cost: extra.provider_cost,
-                        tier: maybe(21)?,
-                        model: answered,
-                        region: extra.region,
-                    },
+                    cost: Money::from_nano(row.try_get(3)?),
+                    basis: detail.basis,
+                    price_version: detail.price_version,
+                    status: detail.status,
+                    outcome: detail.outcome,
+                    first_byte_us: detail.first_byte_us,
+                    total_us: detail.total_us,
+                    client: detail.client,
+                    user_agent: detail.user_agent,
+                    secret_slot: detail.secret_slot,
+                    upstream_id: detail.upstream_id,
+                    usage: detail.usage,
                     project: ProjectId::from_uuid(row.try_get(SERIES)?),
                     environment: row.try_get::<&str, _>(SERIES + 1)?.parse().map_err(|_| unknown("environment"))?,
                     key: KeyId::from_uuid(row.try_get(SERIES + 2)?),
@@ -82,8 +53,8 @@ macro_rules! raw_from_row {
                     model,
                     operation: text(SERIES + 5)?,
                     credential: CredentialId::from_uuid(row.try_get(SERIES + 6)?),
-                    held: row.try_get::<Option<i64>, _>(23)?.map(Money::from_nano),
-                    leases: match row.try_get::<Option<&[u8]>, _>(24)? {
+                    held: detail.held,
+                    leases: match row.try_get::<Option<&[u8]>, _>(5)? {
                         None => Vec::new(),
                         Some(leases) => decode_leases(leases).ok_or_else(|| unknown("leases"))?,
                     },
@@ -136,8 +107,4 @@ impl Store {
             .bind(key.uuid()).bind(before).bind(limit).fetch_all(pool).await);
         rows.map_err(|error| self.failed(error, "the calls of a key"))
     }
-}
-
-fn at_place<T: Copy>(list: &[T], index: i64) -> Option<T> {
-    usize::try_from(index).ok().and_then(|index| list.get(index)).copied()
 }

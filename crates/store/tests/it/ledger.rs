@@ -372,24 +372,6 @@ pub(crate) async fn what_fails_leaves_nothing_behind(bed: Bed) {
     equal(&store).await;
 }
 
-pub(crate) async fn tables_of_earlier_versions_are_widened(bed: Bed) {
-    let store = bed.store().await;
-    collect(&store, vec![rows::call(1, NOW)], Vec::new()).await;
-    store.close().await;
-    for column in ["held", "leases"] {
-        bed.tamper(&format!("alter table usage_raw_20261121 drop column {column}")).await;
-    }
-    let store = bed.store().await;
-    store.begin_node(1, "a", "boot", NOW).await.unwrap();
-    let granted = lease(&store, 1, ask(account(1), 1, 50, 100)).await;
-    let mut call = spend(4, NOW + 1, 5, &[granted.lease]);
-    call.key = rows::key_id(1);
-    collect(&store, vec![call.clone()], Vec::new()).await;
-    let read = store.calls_of_key(rows::key_id(1), None, 9).await.unwrap();
-    assert_eq!(read, [call, rows::call(1, NOW)]);
-    equal(&store).await;
-}
-
 pub(crate) async fn thresholds_are_noted_once(bed: Bed) {
     let store = bed.store().await;
     let mut write = rows::begin(&store).await;

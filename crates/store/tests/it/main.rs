@@ -73,7 +73,6 @@ const STORIES: &[Story] = stories![
     ledger::what_a_node_leaves_goes_back_or_is_charged,
     ledger::a_node_that_was_given_up_gets_no_more,
     ledger::what_fails_leaves_nothing_behind,
-    ledger::tables_of_earlier_versions_are_widened,
     ledger::thresholds_are_noted_once,
     ledger::a_restore_charges_what_was_leased,
     ledger_model::accounts_follow_from_the_ledger,
