@@ -126,7 +126,7 @@ pub struct Granted {
 
 /// What a call holds, in the journal before the call is sent: enough to charge it if nothing else is ever heard of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
+pub struct Hold<T = Box<str>> {
     /// The call.
     pub call: crate::RequestId,
     /// When it was admitted.
@@ -138,11 +138,11 @@ pub struct Hold {
     /// Its environment.
     pub environment: Environment,
     /// The provider's id.
-    pub provider: Box<str>,
+    pub provider: T,
     /// The model asked for.
-    pub model: Box<str>,
+    pub model: T,
     /// The operation's name.
-    pub operation: Box<str>,
+    pub operation: T,
     /// The credential it was sent with first.
     pub credential: crate::CredentialId,
     /// How much is held on each lease.
@@ -150,7 +150,7 @@ pub struct Hold {
     /// The leases.
     pub leases: Vec<LeaseId>,
     /// The price list by which the amount was computed.
-    pub price_version: Box<str>,
+    pub price_version: T,
 }
 
 /// A limit and its window as people write them: `5 USD/month`, `0.50 USD/hour`, `20 USD/month Europe/Vienna`,

@@ -163,9 +163,10 @@ pub enum Outcome {
     Lost,
 }
 
-/// One metered call. Prompts and answers are never part of it.
+/// One metered call. Prompts and answers are never part of it. Its texts are its own, or borrowed from those who write it
+/// down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsageEvent {
+pub struct UsageEvent<T = Box<str>> {
     /// The call; unique for ever, so that an event that arrives twice is stored once.
     pub id: RequestId,
     /// When the call was accepted.
@@ -177,11 +178,11 @@ pub struct UsageEvent {
     /// Its environment.
     pub environment: Environment,
     /// The provider's id.
-    pub provider: Box<str>,
+    pub provider: T,
     /// The model asked for; empty when the operation has none.
-    pub model: Box<str>,
+    pub model: T,
     /// The operation's name in the catalogue.
-    pub operation: Box<str>,
+    pub operation: T,
     /// The credential that was used last.
     pub credential: CredentialId,
     /// What was used.
@@ -191,7 +192,7 @@ pub struct UsageEvent {
     /// How the cost came about.
     pub basis: CostBasis,
     /// The price list it was computed with.
-    pub price_version: Box<str>,
+    pub price_version: T,
     /// The HTTP status sent to the client.
     pub status: u16,
     /// How it ended.
@@ -203,11 +204,11 @@ pub struct UsageEvent {
     /// The client's address (through trusted proxies only).
     pub client: IpAddr,
     /// The client's user agent, cut to 200 characters.
-    pub user_agent: Box<str>,
+    pub user_agent: T,
     /// Which of the key's live secrets was presented: 0 for the newest.
     pub secret_slot: u8,
     /// The provider's own id of the call, when it gave one.
-    pub upstream_id: Box<str>,
+    pub upstream_id: T,
     /// What was held for the call on each of its leases. None: no budget was above the key.
     pub held: Option<Money>,
     /// The leases that its cost is taken from.

@@ -4,7 +4,7 @@ use crate::{
     admit::{self, Pass},
     frames::{ClientTap, Rules},
     inspect::{Facts, Form},
-    journal::Ticket,
+    journal::{Entry, Ticket},
     listen::Place,
     meter::{Bill, Made, Meter, Reading},
     purse::hold::MoneyHold,
@@ -21,7 +21,7 @@ use keyward_domain::{
     price::PriceBook,
     provider::{Cause, OnHangup},
     refusal::{Reason, Refusal},
-    usage::{CostBasis, CredentialReport, GatewayEvent, Outcome, OwnedObject, UsageEvent},
+    usage::{CostBasis, CredentialReport, Outcome, OwnedObject, UsageEvent},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -122,15 +122,15 @@ impl Account {
                 key: grant.key,
                 project: grant.project,
                 environment: grant.environment,
-                provider: self.plan.provider.id.clone(),
-                model: self.facts.model.clone().unwrap_or_default(),
-                operation: self.plan.operation.name.clone(),
+                provider: &*self.plan.provider.id,
+                model: self.facts.model.as_deref().unwrap_or_default(),
+                operation: &*self.plan.operation.name,
                 credential: credential.route.id,
                 amount: money.amount(),
                 leases: money.leases(),
-                price_version: self.prices.version.clone(),
+                price_version: &*self.prices.version,
             };
-            let written = self.worker.local.journal.append(&GatewayEvent::Hold(Box::new(hold)));
+            let written = self.worker.local.journal.append(&Entry::Hold(&hold));
             written
                 .ok_or_else(|| Refusal::new(Reason::StorageFull, "the call cannot be recorded, so it is not sent"))?;
             money.sent();
@@ -214,7 +214,7 @@ impl Account {
             );
             let report =
                 CredentialReport { credential: credential.route.id, version: credential.route.version, cause, at: now };
-            self.worker.local.journal.append(&GatewayEvent::Credential(report));
+            self.worker.local.journal.append(&Entry::Credential(&report));
         }
     }
 
@@ -243,7 +243,7 @@ impl Account {
                 at: crate::clock::now(),
             };
             if self.worker.shared.tables.objects().record(&object) {
-                self.worker.local.journal.append(&GatewayEvent::Object(object));
+                self.worker.local.journal.append(&Entry::Object(&object));
             }
         }
     }
@@ -323,28 +323,28 @@ impl Account {
             key: grant.key,
             project: grant.project,
             environment: grant.environment,
-            provider: self.plan.provider.id.clone(),
-            model: asked,
-            operation: self.plan.operation.name.clone(),
+            provider: &*self.plan.provider.id,
+            model: &*asked,
+            operation: &*self.plan.operation.name,
             credential: credential.route.id,
             usage,
             cost,
             basis,
-            price_version: self.prices.version.clone(),
+            price_version: &*self.prices.version,
             status: self.status,
             outcome,
             first_byte_us: micros(self.first_byte.unwrap_or(total)),
             total_us: micros(total),
             client: self.caller.client,
-            user_agent: std::mem::take(&mut self.caller.user_agent),
+            user_agent: &*self.caller.user_agent,
             secret_slot: self.pass.slot,
-            upstream_id: reading.upstream_id.clone(),
+            upstream_id: &*reading.upstream_id,
             held,
             leases,
         };
         self.worker.local.metrics.call(&event);
         // INVARIANT: written down first. Money that is free again before that could be spent twice by a crash.
-        let written = self.worker.local.journal.append(&GatewayEvent::Usage(Box::new(event)));
+        let written = self.worker.local.journal.append(&Entry::Usage(&event));
         if let (Some(money), Some(_)) = (&mut self.pass.money, written) {
             money.settle(cost);
         }

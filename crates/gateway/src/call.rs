@@ -111,7 +111,8 @@ async fn serve(
     let guard = worker.wards.open();
     guard.belongs_to(&admission.grant.live, admission.grant.epoch);
     drop(picture);
-    let ticket = worker.local.journal.ticket().map_err(|_| no(storage_full()))?;
+    let budgeted = !admission.grant.purses.is_empty();
+    let ticket = worker.local.journal.ticket(budgeted).map_err(|_| no(storage_full()))?;
 
     let upgrade =
         if inbound.plan.operation.websocket { Some(websocket::check(&head, upgrade).map_err(no)?) } else { None };

@@ -14,7 +14,7 @@ mod record;
 
 pub use lane::{Ticket, Writer};
 pub use reader::Reader;
-pub use record::Position;
+pub use record::{Entry, Position};
 
 use files::Files;
 use keeper::Keeper;

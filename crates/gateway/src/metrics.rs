@@ -105,12 +105,12 @@ impl Cell {
     }
 
     /// A call ended and was metered.
-    pub fn call(&self, event: &UsageEvent) {
+    pub fn call(&self, event: &UsageEvent<&str>) {
         let mut counts = self.lock();
         let class = usize::from(event.status / 100).min(CLASSES - 1);
-        let known = counts.calls.iter().position(|(provider, _)| *provider == event.provider);
+        let known = counts.calls.iter().position(|(provider, _)| **provider == *event.provider);
         let at = known.unwrap_or_else(|| {
-            counts.calls.push((event.provider.clone(), [0; CLASSES]));
+            counts.calls.push((event.provider.into(), [0; CLASSES]));
             counts.calls.len() - 1
         });
         if let Some(count) = counts.calls.get_mut(at).and_then(|(_, classes)| classes.get_mut(class)) {

@@ -60,7 +60,7 @@ impl Outlet {
             State::Running(_) | State::Stopped => Vec::new(),
         };
         let gateway = start(waiting)?;
-        let reader = gateway.journal();
+        let reader = gateway.journal().skipping_settled();
         *state = State::Running(Box::new(gateway));
         Ok(reader)
     }
@@ -115,7 +115,8 @@ pub(crate) fn collector(
             }
             let mut positions = BTreeMap::new();
             for (position, _) in &events {
-                positions.insert(position.stream, *position);
+                let last = positions.entry(position.stream).or_insert(*position);
+                *last = position.max(last).to_owned();
             }
             let read = positions.values().map(|position| (position.stream, position.sequence));
             let batch = Batch::new(events.into_iter().map(|(_, event)| event), read);

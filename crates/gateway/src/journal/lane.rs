@@ -5,16 +5,17 @@ use super::{
     Full, Inner,
     files::{Segment, Spare, Stream},
     map::Map,
-    record::{self, HEAD, LONGEST, MOST, PREFIX, Position},
+    record::{self, Entry, HEAD, LONGEST, MOST, PREFIX, Position},
 };
-use keyward_domain::usage::GatewayEvent;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
-/// Room set aside for what one call will write: its hold, its settlement, and what it makes or finds out.
-const PER_CALL: usize = 3 * MOST;
+/// Room set aside for what one call will write: its settlement, and what it makes or finds out. A call under a budget
+/// writes its hold as well.
+const RECORDS: usize = 2;
+const RECORDS_HELD: usize = 3;
 
 /// One thread's part of the journal.
 #[derive(Debug)]
@@ -28,8 +29,8 @@ struct LaneState {
     current: Option<Active>,
     spares: VecDeque<Spare>,
     next: u64,
-    /// How many calls hold a ticket.
-    tickets: usize,
+    /// How many records may still be written under the tickets that are out.
+    promised: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ pub(super) struct Unsynced {
 
 impl Lane {
     pub(super) fn new(stream: Arc<Stream>) -> Self {
-        let state = LaneState { current: None, spares: VecDeque::new(), next: 1, tickets: 0 };
+        let state = LaneState { current: None, spares: VecDeque::new(), next: 1, promised: 0 };
         Self { stream, state: Mutex::new(state) }
     }
 
@@ -58,7 +59,7 @@ impl Lane {
     /// How many files the keeper should add, so that the next turn finds one ready.
     pub(super) fn wants(&self, capacity: usize) -> usize {
         let state = self.lock();
-        let needed = (state.tickets * PER_CALL).div_ceil(usable(capacity)) + 1;
+        let needed = (state.promised * MOST).div_ceil(usable(capacity)) + 1;
         needed.saturating_sub(state.spares.len())
     }
 
@@ -87,12 +88,15 @@ pub struct Writer {
 
 /// The promise that what a call will have to say finds room. Held for as long as the call may still write.
 #[derive(Debug)]
-pub struct Ticket(Arc<Lane>);
+pub struct Ticket {
+    lane: Arc<Lane>,
+    records: usize,
+}
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.tickets = state.tickets.saturating_sub(1);
+        let mut state = self.lane.lock();
+        state.promised = state.promised.saturating_sub(self.records);
     }
 }
 
@@ -101,29 +105,29 @@ impl Writer {
         Self { inner, lane }
     }
 
-    /// Sets room aside for a call.
+    /// Sets room aside for a call, which may be under a budget.
     ///
     /// # Errors
     /// [`Full`] when there is none: the call must be refused.
-    pub fn ticket(&self) -> Result<Ticket, Full> {
+    pub fn ticket(&self, budgeted: bool) -> Result<Ticket, Full> {
+        let records = if budgeted { RECORDS_HELD } else { RECORDS };
         let capacity = self.inner.files.capacity();
         let mut state = self.lane.lock();
-        let wanted = (state.tickets + 1) * PER_CALL;
+        let wanted = (state.promised + records) * MOST;
         while state.room(capacity) < wanted {
             let spare = self.inner.files.spare().ok_or(Full)?;
             state.spares.push_back(spare);
         }
-        state.tickets += 1;
+        state.promised += records;
         drop(state);
-        Ok(Ticket(Arc::clone(&self.lane)))
+        Ok(Ticket { lane: Arc::clone(&self.lane), records })
     }
 
     /// Writes an event. It survives the end of the process from the moment this returns. Where it stands is told;
     /// `None` when there was no room, which tickets prevent.
-    pub fn append(&self, event: &GatewayEvent) -> Option<Position> {
+    pub fn append(&self, event: &Entry<'_>) -> Option<Position> {
         let mut buffer = [0; LONGEST];
-        let length = record::encode_event(event, &mut buffer)
-            .or_else(|| record::encode_event(&record::shortened(event), &mut buffer));
+        let length = record::encode_event(event, &mut buffer).or_else(|| record::encode_shortened(event, &mut buffer));
         let position = length.and_then(|length| self.write(buffer.get(..length)?));
         if position.is_none() {
             self.inner.files.note_lost();

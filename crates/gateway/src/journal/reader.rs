@@ -4,7 +4,7 @@
 use super::{
     Inner,
     files::{Segment, Stream},
-    record::{self, HEAD, Position},
+    record::{self, About, HEAD, Position},
 };
 use keyward_domain::usage::GatewayEvent;
 use std::{
@@ -23,6 +23,8 @@ pub struct Reader {
     cursors: HashMap<u64, Cursor>,
     /// Something of what earlier processes wrote could not be read.
     damaged: bool,
+    /// Holds of calls whose end was read together with them are left out.
+    skips_settled: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +38,14 @@ struct Cursor {
 
 impl Reader {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self { damaged: inner.files.is_damaged(), inner, cursors: HashMap::new() }
+        Self { damaged: inner.files.is_damaged(), inner, cursors: HashMap::new(), skips_settled: false }
+    }
+
+    /// Leaves out the holds of calls whose end comes in the same batch, as it nearly always does: nobody has to know what
+    /// was held for them.
+    #[must_use]
+    pub fn skipping_settled(self) -> Self {
+        Self { skips_settled: true, ..self }
     }
 
     /// Skips what the database has already: the last stored sequence of each stream. Called once, before reading.
@@ -49,7 +58,7 @@ impl Reader {
     }
 
     /// The next events, at most `max`: of each stream in its order, earlier processes' first. Empty when there are none
-    /// at the moment.
+    /// at the moment. With [`Reader::skipping_settled`], the holds that are left come behind events that were written later.
     pub fn next_batch(&mut self, max: usize) -> Vec<(Position, GatewayEvent)> {
         let mut batch = Vec::new();
         let mut streams = self.inner.files.streams();
@@ -109,7 +118,9 @@ impl Reader {
                 (cursor.number, cursor.at) = (segment.head.number, HEAD);
             }
             let mut damaged = false;
-            let on = read_segment(stream.id, &segment, &mut cursor, max, batch, &mut damaged);
+            let mut read =
+                Piece { stream: stream.id, max, skips_settled: self.skips_settled, batch, damaged: &mut damaged };
+            let on = read.segment(&segment, &mut cursor);
             self.damaged |= damaged;
             if !on {
                 break;
@@ -119,53 +130,91 @@ impl Reader {
     }
 }
 
-/// Reads on in one file; whether the next file may be read too. Notes when something in it cannot be read.
-fn read_segment(
+/// What is read at once, and of what.
+struct Piece<'r> {
     stream: u64,
-    segment: &Segment,
-    cursor: &mut Cursor,
     max: usize,
-    batch: &mut Vec<(Position, GatewayEvent)>,
-    damaged: &mut bool,
-) -> bool {
-    let sealed = segment.sealed.load(Ordering::Acquire);
-    let end = usize::try_from(segment.committed.load(Ordering::Acquire)).unwrap_or(usize::MAX);
-    let mut at = cursor.at;
-    let mut buffer = Vec::new();
-    // The file's own count of its records: a cursor that resumes begins behind some of them.
-    let mut sequence = if at == HEAD { segment.head.first } else { cursor.next };
-    while at < end && batch.len() < max {
-        buffer.resize(PIECE.min(end - at), 0);
-        if let Err(error) = segment.file.read_exact_at(&mut buffer, at as u64) {
-            tracing::error!(%error, "a file of the journal cannot be read");
-            return false;
+    skips_settled: bool,
+    batch: &'r mut Vec<(Position, GatewayEvent)>,
+    /// Becomes true when something cannot be read.
+    damaged: &'r mut bool,
+}
+
+impl Piece<'_> {
+    /// Reads on in one file; whether the next file may be read too.
+    fn segment(&mut self, segment: &Segment, cursor: &mut Cursor) -> bool {
+        let sealed = segment.sealed.load(Ordering::Acquire);
+        let end = usize::try_from(segment.committed.load(Ordering::Acquire)).unwrap_or(usize::MAX);
+        let mut at = cursor.at;
+        let mut buffer = Vec::new();
+        // The file's own count of its records: a cursor that resumes begins behind some of them.
+        let mut sequence = if at == HEAD { segment.head.first } else { cursor.next };
+        while at < end && self.batch.len() < self.max {
+            buffer.resize(PIECE.min(end - at), 0);
+            if let Err(error) = segment.file.read_exact_at(&mut buffer, at as u64) {
+                tracing::error!(%error, "a file of the journal cannot be read");
+                return false;
+            }
+            let used = self.records(&buffer, segment.head.salt, &mut sequence, cursor.next);
+            at += used;
+            cursor.at = at;
+            cursor.next = cursor.next.max(sequence);
+            if used == 0 {
+                let stream = self.stream;
+                tracing::error!(
+                    stream,
+                    sequence,
+                    "a record of the journal is damaged: the rest of its file is skipped"
+                );
+                cursor.at = end;
+                *self.damaged = true;
+                return sealed;
+            }
         }
+        sealed && at >= end
+    }
+
+    /// Reads the records in a buffer, those from `wanted` on; tells how many bytes they took.
+    fn records(&mut self, buffer: &[u8], salt: u64, sequence: &mut u64, wanted: u64) -> usize {
+        // HOT: a hold is read only when the end of its call is not here.
+        let mut holds = HashMap::<[u8; 16], (u64, &[u8])>::new();
         let mut used = 0;
-        while batch.len() < max
-            && let Some((payload, room)) =
-                buffer.get(used..).and_then(|rest| record::decode(rest, segment.head.salt, sequence))
+        while self.batch.len() + holds.len() < self.max
+            && let Some((payload, room)) = buffer.get(used..).and_then(|rest| record::decode(rest, salt, *sequence))
         {
-            if sequence >= cursor.next {
-                match record::decode_event(payload) {
-                    Some(event) => batch.push((Position { stream, sequence }, event)),
-                    None => {
-                        tracing::error!(stream, sequence, "an event of the journal is of a kind unknown here: skipped");
-                        *damaged = true;
+            if *sequence >= wanted {
+                match record::about(payload) {
+                    About::Hold(call) if self.skips_settled => {
+                        if let Some((sequence, before)) = holds.insert(call, (*sequence, payload)) {
+                            self.event(before, sequence);
+                        }
                     }
+                    About::Usage(call) => {
+                        holds.remove(&call);
+                        self.event(payload, *sequence);
+                    }
+                    About::Hold(_) | About::Other => self.event(payload, *sequence),
                 }
             }
             used += room;
-            sequence += 1;
+            *sequence += 1;
         }
-        at += used;
-        cursor.at = at;
-        cursor.next = cursor.next.max(sequence);
-        if used == 0 {
-            tracing::error!(stream, sequence, "a record of the journal is damaged: the rest of its file is skipped");
-            cursor.at = end;
-            *damaged = true;
-            return sealed;
+        let mut open: Vec<_> = holds.into_values().collect();
+        open.sort_unstable_by_key(|(sequence, _)| *sequence);
+        for (sequence, payload) in open {
+            self.event(payload, sequence);
+        }
+        used
+    }
+
+    fn event(&mut self, payload: &[u8], sequence: u64) {
+        let stream = self.stream;
+        match record::decode_event(payload) {
+            Some(event) => self.batch.push((Position { stream, sequence }, event)),
+            None => {
+                tracing::error!(stream, sequence, "an event of the journal is of a kind unknown here: skipped");
+                *self.damaged = true;
+            }
         }
     }
-    sealed && at >= end
 }

@@ -5,7 +5,11 @@
 //! is a version byte and the event. Files are used again without being cleared: what they held before has another
 //! salt, so its checksums are wrong.
 
-use keyward_domain::usage::GatewayEvent;
+use keyward_domain::{
+    budget::Hold,
+    usage::{CredentialReport, GatewayEvent, OwnedObject, UsageEvent},
+};
+use serde::Serialize;
 
 /// The head of a file.
 pub(super) const HEAD: usize = 64;
@@ -84,11 +88,100 @@ pub(super) fn decode(bytes: &[u8], salt: u64, sequence: u64) -> Option<(&[u8], u
     (told == sequence && word(4)? == checksum(salt, sequence, payload)).then_some((payload, room(length)))
 }
 
+/// An event as it is written: its texts are borrowed, so that writing it down costs no copies.
+// INVARIANT: the same variants in the same order as `GatewayEvent`, which reads them back.
+#[derive(Debug, Clone, Serialize)]
+pub enum Entry<'e> {
+    /// A call ended.
+    Usage(&'e UsageEvent<&'e str>),
+    /// A client made an object at the provider.
+    Object(&'e OwnedObject),
+    /// A credential was found dead, without money, or well again.
+    Credential(&'e CredentialReport),
+    /// A call is about to be sent, and so much is held for it.
+    Hold(&'e Hold<&'e str>),
+}
+
+/// Where the variant of an event stands, behind the version; then, of a call or a hold, the length of its id and the id.
+const KIND: usize = 1;
+const ID: usize = 3;
+const USAGE: u8 = 0;
+const HOLD: u8 = 3;
+
+/// What a record is about, as far as its first bytes tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// What is held for the call with this id.
+    Hold([u8; 16]),
+    /// The end of the call with this id.
+    Usage([u8; 16]),
+    /// Something else.
+    Other,
+}
+
+/// Looks at the first bytes of a payload only.
+pub(super) fn about(payload: &[u8]) -> About {
+    let id = || payload.get(ID..ID + 16)?.try_into().ok();
+    match (payload.first(), payload.get(KIND), payload.get(KIND + 1)) {
+        (Some(&VERSION), Some(&USAGE), Some(16)) => id().map_or(About::Other, About::Usage),
+        (Some(&VERSION), Some(&HOLD), Some(16)) => id().map_or(About::Other, About::Hold),
+        _ => About::Other,
+    }
+}
+
 /// Writes an event into a buffer and tells how much of it it takes; `None` when it does not fit.
-pub(super) fn encode_event(event: &GatewayEvent, buffer: &mut [u8; LONGEST]) -> Option<usize> {
+pub(super) fn encode_event(event: &Entry<'_>, buffer: &mut [u8; LONGEST]) -> Option<usize> {
     let (version, rest) = buffer.split_first_mut()?;
     *version = VERSION;
     postcard::to_slice(event, rest).ok().map(|used| used.len() + 1)
+}
+
+/// The same with every text that a client or a provider chose cut to a length that fits for certain.
+pub(super) fn encode_shortened(event: &Entry<'_>, buffer: &mut [u8; LONGEST]) -> Option<usize> {
+    match event {
+        Entry::Usage(usage) => {
+            let mut usage = (*usage).clone();
+            for (text, longest) in [
+                (&mut usage.model, 200),
+                (&mut usage.user_agent, 200),
+                (&mut usage.upstream_id, 128),
+                (&mut usage.price_version, 128),
+                (&mut usage.provider, 64),
+                (&mut usage.operation, 64),
+            ] {
+                *text = cut(text, longest);
+            }
+            for (text, longest) in
+                [(&mut usage.usage.tier, 64), (&mut usage.usage.model, 200), (&mut usage.usage.region, 64)]
+            {
+                text.iter_mut().for_each(|text| *text = cut(text, longest).into());
+            }
+            encode_event(&Entry::Usage(&usage), buffer)
+        }
+        Entry::Object(object) => {
+            // An id that was cut would name something else; ids of such length are nobody's.
+            let object = OwnedObject {
+                object: cut(&object.object, crate::objects::LONGEST_ID).into(),
+                kind: cut(&object.kind, 64).into(),
+                provider: cut(&object.provider, 64).into(),
+                ..(*object).clone()
+            };
+            encode_event(&Entry::Object(&object), buffer)
+        }
+        Entry::Hold(hold) => {
+            let mut hold = (*hold).clone();
+            for (text, longest) in [
+                (&mut hold.model, 200),
+                (&mut hold.price_version, 128),
+                (&mut hold.provider, 64),
+                (&mut hold.operation, 64),
+            ] {
+                *text = cut(text, longest);
+            }
+            encode_event(&Entry::Hold(&hold), buffer)
+        }
+        Entry::Credential(_) => encode_event(event, buffer),
+    }
 }
 
 /// Reads an event back.
@@ -99,43 +192,13 @@ pub(super) fn decode_event(payload: &[u8]) -> Option<GatewayEvent> {
     }
 }
 
-/// The event with every text that a client or a provider chose cut to a length that fits for certain.
-pub(super) fn shortened(event: &GatewayEvent) -> GatewayEvent {
-    let mut event = event.clone();
-    match &mut event {
-        GatewayEvent::Usage(usage) => {
-            cut(&mut usage.model, 200);
-            cut(&mut usage.user_agent, 200);
-            cut(&mut usage.upstream_id, 128);
-            cut(&mut usage.price_version, 128);
-            cut(&mut usage.provider, 64);
-            cut(&mut usage.operation, 64);
-            usage.usage.tier.iter_mut().for_each(|tier| cut(tier, 64));
-            usage.usage.model.iter_mut().for_each(|model| cut(model, 200));
-        }
-        GatewayEvent::Object(object) => {
-            // An id that was cut would name something else; ids of such length are nobody's.
-            cut(&mut object.object, crate::objects::LONGEST_ID);
-            cut(&mut object.kind, 64);
-            cut(&mut object.provider, 64);
-        }
-        GatewayEvent::Hold(hold) => {
-            cut(&mut hold.model, 200);
-            cut(&mut hold.price_version, 128);
-            cut(&mut hold.provider, 64);
-            cut(&mut hold.operation, 64);
-        }
-        GatewayEvent::Credential(_) => {}
+fn cut(text: &str, longest: usize) -> &str {
+    if text.len() <= longest {
+        return text;
     }
-    event
-}
-
-fn cut(text: &mut Box<str>, longest: usize) {
-    if text.len() > longest {
-        let mut end = longest;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        *text = text.get(..end).unwrap_or_default().into();
+    let mut end = longest;
+    while !text.is_char_boundary(end) {
+        end -= 1;
     }
+    text.get(..end).unwrap_or_default()
 }

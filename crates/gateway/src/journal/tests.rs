@@ -1,8 +1,9 @@
 use super::*;
 use keyward_domain::{
-    CredentialId, KeyId, ProjectId,
+    CredentialId, Environment, KeyId, Money, ProjectId, RequestId,
+    budget::{Hold, LeaseId},
     provider::Cause,
-    usage::{CredentialReport, GatewayEvent, OwnedObject},
+    usage::{CostBasis, CredentialReport, GatewayEvent, Outcome, OwnedObject, Usage, UsageEvent},
 };
 use proptest::prelude::*;
 use std::{
@@ -14,13 +15,8 @@ use std::{
 };
 
 /// A small event that carries a number.
-fn event(number: i64) -> GatewayEvent {
-    GatewayEvent::Credential(CredentialReport {
-        credential: CredentialId::new(1, [1; 10]),
-        version: 1,
-        cause: Cause::Healthy,
-        at: number,
-    })
+fn report(number: i64) -> CredentialReport {
+    CredentialReport { credential: CredentialId::new(1, [1; 10]), version: 1, cause: Cause::Healthy, at: number }
 }
 
 fn number(event: &GatewayEvent) -> i64 {
@@ -65,7 +61,10 @@ fn events_come_back_in_order_and_are_gone_when_released() {
     let journal = open(folder.path(), SMALL);
     let writer = journal.writer();
     for at in 0..1_000 {
-        assert_eq!(writer.append(&event(at)).map(|position| position.sequence), Some(at.unsigned_abs() + 1));
+        assert_eq!(
+            writer.append(&Entry::Credential(&report(at))).map(|position| position.sequence),
+            Some(at.unsigned_abs() + 1)
+        );
     }
     let mut reader = journal.reader();
     let all = read_all(&mut reader);
@@ -74,7 +73,7 @@ fn events_come_back_in_order_and_are_gone_when_released() {
     assert_eq!(numbers(&mut journal.reader()), (0..1_000).collect::<Vec<_>>(), "reading takes nothing away");
     assert!(journal.depth().bytes > 0 && journal.depth().lost == 0);
 
-    writer.append(&event(1_000));
+    writer.append(&Entry::Credential(&report(1_000)));
     assert_eq!(numbers(&mut reader), [1_000], "a reader goes on where it was");
     reader.release(Position { stream: all[0].0.stream, sequence: 1_001 });
     drop((writer, reader, journal));
@@ -96,7 +95,10 @@ fn no_event_comes_twice_when_the_database_knows_how_far_it_got() {
     let (one, two) = (journal.writer(), journal.writer());
     let mut last = Vec::new();
     for at in 0..500 {
-        last = vec![one.append(&event(at)).unwrap(), two.append(&event(10_000 + at)).unwrap()];
+        last = vec![
+            one.append(&Entry::Credential(&report(at))).unwrap(),
+            two.append(&Entry::Credential(&report(10_000 + at))).unwrap(),
+        ];
     }
     drop((one, two, journal));
     for stored in [0_u64, 1, 137, 138, 499, 500] {
@@ -120,7 +122,7 @@ fn it_is_known_when_all_is_read_that_earlier_processes_left() {
     assert!(journal.reader().old_are_done(), "there are none");
     let writer = journal.writer();
     for at in 0..300 {
-        assert!(writer.append(&event(at)).is_some());
+        assert!(writer.append(&Entry::Credential(&report(at))).is_some());
     }
     drop((writer, journal));
     let journal = open(folder.path(), SMALL);
@@ -128,7 +130,7 @@ fn it_is_known_when_all_is_read_that_earlier_processes_left() {
     assert!(!reader.old_are_done());
     assert_eq!(reader.next_batch(299).len(), 299);
     assert!(!reader.old_are_done());
-    journal.writer().append(&event(300));
+    journal.writer().append(&Entry::Credential(&report(300)));
     assert_eq!(numbers(&mut reader), [299, 300]);
     assert!(reader.old_are_done() && reader.old_are_whole());
 }
@@ -140,7 +142,7 @@ fn files_are_used_again_and_what_they_held_never_shows() {
     let writer = journal.writer();
     let mut reader = journal.reader();
     for at in 0..20_000 {
-        assert!(writer.append(&event(at)).is_some());
+        assert!(writer.append(&Entry::Credential(&report(at))).is_some());
         if at % 100 == 99 {
             let batch = reader.next_batch(1_000);
             assert_eq!(batch.len(), 100);
@@ -162,7 +164,7 @@ fn a_torn_tail_is_ignored_and_everything_before_it_read() {
         let folder = tempfile::tempdir().expect("a folder");
         let journal = open(folder.path(), SMALL);
         let writer = journal.writer();
-        (0..10).for_each(|at| assert!(writer.append(&event(at)).is_some()));
+        (0..10).for_each(|at| assert!(writer.append(&Entry::Credential(&report(at))).is_some()));
         let segment = journal.inner.files.streams()[0].segments()[0].clone();
         let end = segment.committed.load(Ordering::Acquire);
         let each = (end - record::HEAD as u64) / 10;
@@ -187,7 +189,7 @@ fn a_file_damaged_before_its_end_is_kept_for_somebody_to_look_at() {
         let folder = tempfile::tempdir().expect("a folder");
         let journal = open(folder.path(), SMALL);
         let writer = journal.writer();
-        (0..10).for_each(|at| assert!(writer.append(&event(at)).is_some()));
+        (0..10).for_each(|at| assert!(writer.append(&Entry::Credential(&report(at))).is_some()));
         let segment = journal.inner.files.streams()[0].segments()[0].clone();
         let each = (segment.committed.load(Ordering::Acquire) - record::HEAD as u64) / 10;
         drop((writer, journal));
@@ -218,20 +220,20 @@ fn a_full_journal_refuses_new_calls_and_keeps_its_word_to_the_others() {
     let mut written = 0;
     let mut tickets = Vec::new();
     loop {
-        match writer.ticket() {
+        match writer.ticket(true) {
             Ok(ticket) => tickets.push(ticket),
             Err(Full) => break,
         }
         if tickets.len() > 3 {
             tickets.remove(0);
-            assert!(writer.append(&event(written)).is_some());
+            assert!(writer.append(&Entry::Credential(&report(written))).is_some());
             written += 1;
         }
         assert!(written < 10_000, "the limit was never reached");
     }
     assert!(journal.depth().full);
     for _ in tickets.drain(..) {
-        assert!(writer.append(&event(written)).is_some(), "who has a ticket finds room");
+        assert!(writer.append(&Entry::Credential(&report(written))).is_some(), "who has a ticket finds room");
         written += 1;
     }
     assert_eq!(journal.depth().lost, 0);
@@ -239,7 +241,7 @@ fn a_full_journal_refuses_new_calls_and_keeps_its_word_to_the_others() {
     let all = read_all(&mut reader);
     assert_eq!(all.len(), usize::try_from(written).unwrap(), "nothing accepted was lost");
     reader.release(all.last().unwrap().0);
-    assert!(writer.ticket().is_ok(), "room again");
+    assert!(writer.ticket(true).is_ok(), "room again");
     assert!(!journal.depth().full);
 }
 
@@ -248,9 +250,9 @@ fn a_disk_that_takes_no_more_files_refuses_new_calls() {
     let folder = tempfile::tempdir().expect("a folder");
     let journal = open(&folder.path().join("journal"), SMALL);
     let writer = journal.writer();
-    let mut tickets: Vec<Ticket> = std::iter::from_fn(|| writer.ticket().ok()).take(2).collect();
+    let mut tickets: Vec<Ticket> = std::iter::from_fn(|| writer.ticket(true).ok()).take(2).collect();
     fs::remove_dir_all(folder.path().join("journal")).expect("removed");
-    tickets.extend(std::iter::from_fn(|| writer.ticket().ok()).take(10_000));
+    tickets.extend(std::iter::from_fn(|| writer.ticket(true).ok()).take(10_000));
     assert!(tickets.len() < 10_000, "no new file can be made, so no room can be promised");
     assert!(journal.depth().full);
 }
@@ -275,8 +277,8 @@ fn threads_write_while_one_reads() {
                 let writer = journal.writer();
                 scope.spawn(move || {
                     for at in 0..5_000 {
-                        let _ticket = writer.ticket().expect("room");
-                        assert!(writer.append(&event(thread * 1_000_000 + at)).is_some());
+                        let _ticket = writer.ticket(true).expect("room");
+                        assert!(writer.append(&Entry::Credential(&report(thread * 1_000_000 + at))).is_some());
                     }
                 })
             })
@@ -315,7 +317,7 @@ fn long_texts_are_cut_and_never_lost() {
         credential: CredentialId::new(1, [1; 10]),
         at: 0,
     };
-    assert!(writer.append(&GatewayEvent::Object(object)).is_some());
+    assert!(writer.append(&Entry::Object(&object)).is_some());
     let batch = journal.reader().next_batch(10);
     let GatewayEvent::Object(read) = &batch[0].1 else { panic!("another event") };
     assert_eq!(read.object.len(), crate::objects::LONGEST_ID);
@@ -326,8 +328,130 @@ fn what_a_later_version_wrote_is_skipped() {
     assert_eq!(record::decode_event(&[9, 1, 2, 3]), None);
     assert_eq!(record::decode_event(&[]), None);
     let mut buffer = [0; record::LONGEST];
-    let length = record::encode_event(&event(7), &mut buffer).expect("fits");
-    assert_eq!(record::decode_event(&buffer[..length]), Some(event(7)));
+    let length = record::encode_event(&Entry::Credential(&report(7)), &mut buffer).expect("fits");
+    assert_eq!(record::decode_event(&buffer[..length]), Some(GatewayEvent::Credential(report(7))));
+}
+
+fn id(number: u8) -> RequestId {
+    RequestId::new(1, [number; 10])
+}
+
+fn hold(number: u8) -> Hold<&'static str> {
+    Hold {
+        call: id(number),
+        at: 5,
+        key: KeyId::new(1, [1; 10]),
+        project: ProjectId::new(1, [1; 10]),
+        environment: Environment::Production,
+        provider: "openai",
+        model: "m",
+        operation: "chat",
+        credential: CredentialId::new(1, [1; 10]),
+        amount: Money::from_nano(9),
+        leases: vec![LeaseId(7)],
+        price_version: "v",
+    }
+}
+
+fn settlement(number: u8) -> UsageEvent<&'static str> {
+    let Hold {
+        call,
+        at,
+        key,
+        project,
+        environment,
+        provider,
+        model,
+        operation,
+        credential,
+        amount,
+        leases,
+        price_version,
+    } = hold(number);
+    UsageEvent {
+        id: call,
+        at,
+        key,
+        project,
+        environment,
+        provider,
+        model,
+        operation,
+        credential,
+        usage: Usage::default(),
+        cost: amount,
+        basis: CostBasis::Priced,
+        price_version,
+        status: 200,
+        outcome: Outcome::Completed,
+        first_byte_us: 1,
+        total_us: 2,
+        client: [127, 0, 0, 1].into(),
+        user_agent: "u",
+        secret_slot: 0,
+        upstream_id: "x",
+        held: Some(amount),
+        leases,
+    }
+}
+
+/// What a batch says, in its order: the calls' numbers, holds in brackets.
+fn told(batch: &[(Position, GatewayEvent)]) -> String {
+    let number = |id: RequestId| id.uuid().as_bytes()[15].to_string();
+    let words = batch.iter().map(|(_, event)| match event {
+        GatewayEvent::Hold(hold) => format!("({})", number(hold.call)),
+        GatewayEvent::Usage(usage) => number(usage.id),
+        other => panic!("not a test event: {other:?}"),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn events_are_read_as_they_were_written_and_known_by_their_first_bytes() {
+    let (mut one, mut two) = ([0; record::LONGEST], [0; record::LONGEST]);
+    let (hold, usage) = (hold(3), settlement(4));
+    let length = record::encode_event(&Entry::Hold(&hold), &mut one).expect("fits");
+    let GatewayEvent::Hold(read) = record::decode_event(&one[..length]).expect("an event") else { panic!("a hold") };
+    assert_eq!((read.call, &*read.provider, &*read.price_version), (hold.call, hold.provider, hold.price_version));
+    assert_eq!((read.amount, read.leases), (hold.amount, hold.leases));
+    assert_eq!(record::about(&one[..length]), record::About::Hold(*id(3).uuid().as_bytes()));
+    let length = record::encode_event(&Entry::Usage(&usage), &mut two).expect("fits");
+    let GatewayEvent::Usage(read) = record::decode_event(&two[..length]).expect("an event") else { panic!("a call") };
+    assert_eq!((read.id, &*read.model, &*read.upstream_id), (usage.id, usage.model, usage.upstream_id));
+    assert_eq!((read.held, read.total_us), (usage.held, usage.total_us));
+    assert_eq!(record::about(&two[..length]), record::About::Usage(*id(4).uuid().as_bytes()));
+    for cut in 0..19 {
+        assert_eq!(record::about(&two[..cut]), record::About::Other);
+    }
+    let length = record::encode_event(&Entry::Credential(&report(1)), &mut one).expect("fits");
+    assert_eq!(record::about(&one[..length]), record::About::Other);
+}
+
+#[test]
+fn holds_whose_calls_have_ended_are_skipped_where_that_is_wanted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = open(folder.path(), SMALL);
+    let writer = journal.writer();
+    for number in [1, 2, 3, 4] {
+        writer.append(&Entry::Hold(&hold(number)));
+    }
+    for number in [2, 4, 9] {
+        writer.append(&Entry::Usage(&settlement(number)));
+    }
+    // Sent twice under one hold after another.
+    writer.append(&Entry::Hold(&hold(1)));
+    assert_eq!(told(&journal.reader().next_batch(99)), "(1) (2) (3) (4) 2 4 9 (1)");
+    let mut reader = journal.reader().skipping_settled();
+    let batch = reader.next_batch(99);
+    assert_eq!(told(&batch), "2 4 9 (1) (3) (1)", "both of the first, the first one first");
+    assert_eq!(batch.iter().map(|(position, _)| position.sequence).max(), Some(8));
+    writer.append(&Entry::Usage(&settlement(3)));
+    assert_eq!(told(&reader.next_batch(99)), "3");
+    // The end may come in another batch: then the hold must be known.
+    let mut reader = journal.reader().skipping_settled();
+    let batches: Vec<String> =
+        std::iter::from_fn(|| Some(told(&reader.next_batch(3))).filter(|told| !told.is_empty())).collect();
+    assert_eq!(batches, ["(1) (2) (3)", "2 4 9", "3 (1)"]);
 }
 
 /// Not a test of its own: the process that `a_killed_process_loses_nothing` kills. It writes events and says on its
@@ -339,8 +463,8 @@ fn child_that_is_killed() {
     let writer = journal.writer();
     let mut out = io::stdout().lock();
     for at in 0..i64::MAX {
-        let _ticket = writer.ticket().expect("room");
-        assert!(writer.append(&event(at)).is_some());
+        let _ticket = writer.ticket(true).expect("room");
+        assert!(writer.append(&Entry::Credential(&report(at))).is_some());
         if writeln!(out, "written {at}").is_err() {
             return;
         }

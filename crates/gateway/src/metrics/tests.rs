@@ -4,29 +4,29 @@ use keyward_domain::{
     usage::{Buckets, CostBasis, Outcome, Usage},
 };
 
-fn event(provider: &str, status: u16, micros: u64) -> UsageEvent {
+fn event(provider: &str, status: u16, micros: u64) -> UsageEvent<&str> {
     UsageEvent {
         id: RequestId::new(0, [0; 10]),
         at: 0,
         key: KeyId::new(0, [0; 10]),
         project: ProjectId::new(0, [0; 10]),
         environment: Environment::Production,
-        provider: provider.into(),
-        model: "m".into(),
-        operation: "chat".into(),
+        provider,
+        model: "m",
+        operation: "chat",
         credential: CredentialId::new(0, [0; 10]),
         usage: Usage { buckets: Buckets { input: 7, output: 3, ..Buckets::default() }, ..Usage::default() },
         cost: Money::ZERO,
         basis: CostBasis::Priced,
-        price_version: "v".into(),
+        price_version: "v",
         status,
         outcome: Outcome::Completed,
         first_byte_us: micros,
         total_us: micros * 2,
         client: [127, 0, 0, 1].into(),
-        user_agent: "u".into(),
+        user_agent: "u",
         secret_slot: 0,
-        upstream_id: "x".into(),
+        upstream_id: "x",
         held: None,
         leases: Vec::new(),
     }

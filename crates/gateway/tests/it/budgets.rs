@@ -352,6 +352,14 @@ async fn a_client_that_does_not_wait_for_the_money_leaves_none_behind() {
     })
     .await;
     drop(client);
+    // Enough connections that each thread has one: a thread that answers has seen before that the other client is gone.
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let mut other = house.connect().await;
+        write(&mut other, house.post("/nowhere", CHAT)).await;
+        assert!(message(&mut other).await.0.starts_with("HTTP/1.1 404 "));
+        others.push(other);
+    }
     gate.add_permits(100);
     let mut client = house.connect().await;
     write(&mut client, house.post("/chat", CHAT)).await;
