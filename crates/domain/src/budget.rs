@@ -1,9 +1,9 @@
 //! Budgets, and what a node and the database say to each other about them: see `docs/decisions/0001-budgets-that-hold.md`
 //! for the protocol and why it holds.
 
-use crate::{BudgetId, Environment, KeyId, Millis, Money, ProjectId, window::Window};
+use crate::{BudgetId, Environment, KeyId, Millis, Money, ProjectId, usage::Text, window::Window};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// Whose spending a budget bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ pub struct Granted {
 
 /// What a call holds, in the journal before the call is sent: enough to charge it if nothing else is ever heard of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold<T = Box<str>> {
+pub struct Hold<T = Arc<str>> {
     /// The call.
     pub call: crate::RequestId,
     /// When it was admitted.
@@ -151,6 +151,26 @@ pub struct Hold<T = Box<str>> {
     pub leases: Vec<LeaseId>,
     /// The price list by which the amount was computed.
     pub price_version: T,
+}
+
+impl<T> Hold<T> {
+    /// The same hold with other texts.
+    pub fn with_texts<U>(self, mut text: impl FnMut(Text, T) -> U) -> Hold<U> {
+        Hold {
+            call: self.call,
+            at: self.at,
+            key: self.key,
+            project: self.project,
+            environment: self.environment,
+            provider: text(Text::Provider, self.provider),
+            model: text(Text::Model, self.model),
+            operation: text(Text::Operation, self.operation),
+            credential: self.credential,
+            amount: self.amount,
+            leases: self.leases,
+            price_version: text(Text::PriceVersion, self.price_version),
+        }
+    }
 }
 
 /// A limit and its window as people write them: `5 USD/month`, `0.50 USD/hour`, `20 USD/month Europe/Vienna`,

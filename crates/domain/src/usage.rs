@@ -5,7 +5,7 @@ use crate::{
     budget::{Hold, LeaseId},
 };
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// Token counts that never overlap: their sum is what the provider counted. All in tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +166,7 @@ pub enum Outcome {
 /// One metered call. Prompts and answers are never part of it. Its texts are its own, or borrowed from those who write it
 /// down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsageEvent<T = Box<str>> {
+pub struct UsageEvent<T = Arc<str>> {
     /// The call; unique for ever, so that an event that arrives twice is stored once.
     pub id: RequestId,
     /// When the call was accepted.
@@ -215,6 +215,54 @@ pub struct UsageEvent<T = Box<str>> {
     pub leases: Vec<LeaseId>,
 }
 
+/// The texts of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// The provider's id.
+    Provider,
+    /// The model asked for.
+    Model,
+    /// The operation's name.
+    Operation,
+    /// The price list.
+    PriceVersion,
+    /// The client's user agent.
+    UserAgent,
+    /// The provider's own id of the call.
+    UpstreamId,
+}
+
+impl<T> UsageEvent<T> {
+    /// The same event with other texts.
+    pub fn with_texts<U>(self, mut text: impl FnMut(Text, T) -> U) -> UsageEvent<U> {
+        UsageEvent {
+            id: self.id,
+            at: self.at,
+            key: self.key,
+            project: self.project,
+            environment: self.environment,
+            provider: text(Text::Provider, self.provider),
+            model: text(Text::Model, self.model),
+            operation: text(Text::Operation, self.operation),
+            credential: self.credential,
+            usage: self.usage,
+            cost: self.cost,
+            basis: self.basis,
+            price_version: text(Text::PriceVersion, self.price_version),
+            status: self.status,
+            outcome: self.outcome,
+            first_byte_us: self.first_byte_us,
+            total_us: self.total_us,
+            client: self.client,
+            user_agent: text(Text::UserAgent, self.user_agent),
+            secret_slot: self.secret_slot,
+            upstream_id: text(Text::UpstreamId, self.upstream_id),
+            held: self.held,
+            leases: self.leases,
+        }
+    }
+}
+
 /// An object at the provider (a file, a batch, a stored response) that belongs to whoever made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnedObject {
@@ -248,7 +296,7 @@ pub struct CredentialReport {
 }
 
 /// Everything the gateway tells the control plane, in the order it happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GatewayEvent {
     /// A call ended.
     Usage(Box<UsageEvent>),

@@ -65,6 +65,8 @@ pub(crate) struct Account {
     credential: Option<Arc<LiveCredential>>,
     status: u16,
     first_byte: Option<Duration>,
+    /// The first piece of the answer's body was all of it.
+    in_one_piece: bool,
     /// Bytes of the answer's body that went to the client.
     sent_bytes: u64,
     /// What the call has surely cost, as far as a look at a stream under way has told.
@@ -94,6 +96,7 @@ impl Account {
             credential: None,
             status: 0,
             first_byte: None,
+            in_one_piece: false,
             sent_bytes: 0,
             metered: Money::ZERO,
             settled: false,
@@ -179,11 +182,12 @@ impl Account {
         self.status = status;
     }
 
-    /// A piece of the answer's body goes to the client.
-    pub(crate) fn relayed(&mut self, bytes: usize) {
+    /// A piece of the answer's body goes to the client; `last`: nothing comes behind it.
+    pub(crate) fn relayed(&mut self, bytes: usize, last: bool) {
         self.sent_bytes = self.sent_bytes.saturating_add(bytes as u64);
         if self.first_byte.is_none() {
             self.first_byte = Some(self.caller.started.elapsed());
+            self.in_one_piece = last;
         }
     }
 
@@ -316,7 +320,9 @@ impl Account {
         let held = self.pass.money.as_ref().map(MoneyHold::amount);
         let leases = self.pass.money.as_ref().map(MoneyHold::leases).unwrap_or_default();
         let grant = &self.pass.grant.grant;
-        let total = self.caller.started.elapsed();
+        // HOT: an answer that came in one piece ended when it began: another look at the clock would tell no more.
+        let whole = self.first_byte.filter(|_| self.in_one_piece);
+        let total = whole.unwrap_or_else(|| self.caller.started.elapsed());
         let event = UsageEvent {
             id: self.caller.id,
             at: self.caller.at,

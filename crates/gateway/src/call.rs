@@ -119,7 +119,8 @@ async fn serve(
     let mut read = body::read(&guard, &inbound, &admission, &head, upload, declared).await.map_err(no)?;
     // The picture may have changed while the body came in; the call goes on with the newest.
     let picture = Arc::clone(&shared.tables.load());
-    let mut pass = admission.decide(&inbound, &read.facts, shared.tables.objects(), clock::now()).map_err(no)?;
+    let now = clock::now();
+    let mut pass = admission.decide(&inbound, &read.facts, shared.tables.objects(), now).map_err(no)?;
     let reserved = money::reserve(worker, &guard, &mut pass, &mut read.facts, (&inbound.plan, picture.prices())).await;
     let notes = match reserved {
         Ok(notes) => notes,
@@ -128,7 +129,7 @@ async fn serve(
             return Err(no(refusal));
         }
     };
-    let candidates = pass.candidates(&picture, &inbound, clock::now(), worker.random.next()).map_err(no)?;
+    let candidates = pass.candidates(&picture, &inbound, now, worker.random.next()).map_err(no)?;
     let prices = Arc::clone(picture.prices());
     drop(picture);
     let (payload, unpacked) = read.body.finish(read.facts.output_cap);

@@ -4,6 +4,7 @@ mod account;
 mod alone;
 mod call;
 mod clock;
+mod coarse;
 mod drain;
 mod listen;
 mod random;

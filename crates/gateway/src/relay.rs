@@ -84,7 +84,7 @@ enum State {
 /// An answer, its meter and its account.
 pub(crate) struct Flow {
     exchange: Exchange,
-    meter: Meter,
+    meter: Box<Meter>,
     account: Box<Account>,
     content_type: Option<HeaderValue>,
     trailers: Option<HeaderMap>,
@@ -95,7 +95,7 @@ pub(crate) struct Flow {
 impl Flow {
     pub(crate) fn new(
         exchange: Exchange,
-        meter: Meter,
+        meter: Box<Meter>,
         account: Box<Account>,
         content_type: Option<HeaderValue>,
     ) -> Self {
@@ -126,7 +126,7 @@ impl Flow {
                     });
                 }
             };
-            self.account.relayed(data.len());
+            self.account.relayed(data.len(), self.exchange.is_end());
             let passed = self.meter.feed(data);
             let passed = self.cleaned(passed);
             self.account.made(self.meter.take_made());

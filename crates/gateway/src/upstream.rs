@@ -98,7 +98,8 @@ impl Upstreams {
             return Err(Error::Credential);
         }
         if origin.http2 && outgoing.upgrade.is_none() {
-            return self.send_http2(origin, outgoing, payload, ward).await;
+            // On the heap, so that calls that go another way do not carry its room through every step.
+            return Box::pin(self.send_http2(origin, outgoing, payload, ward)).await;
         }
         let again = payload.again().filter(|_| !outgoing.once);
         let kept = self.pool.take(&origin.endpoint, again.is_none(), crate::clock::instant());
@@ -112,8 +113,12 @@ impl Upstreams {
         } else {
             payload
         };
-        let (io, _) = self.connector.connect(&origin.endpoint, false).await?;
-        self.exchange(io, origin, (outgoing, payload), ward).await
+        let fresh = async {
+            let (io, _) = self.connector.connect(&origin.endpoint, false).await?;
+            self.exchange(io, origin, (outgoing, payload), ward).await
+        };
+        // HOT: the same; most calls find a connection.
+        Box::pin(fresh).await
     }
 
     async fn exchange(

@@ -50,7 +50,7 @@ pub(crate) fn begin(
     headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    account.relayed(early.len());
+    account.relayed(early.len(), false);
     tokio::task::spawn_local(async move {
         let Ok(Ok(client)) = guard.guard(on_upgrade).await else { return };
         let session = Session {
@@ -147,7 +147,7 @@ impl Session {
         let passed = {
             let mut meter = self.meter.borrow_mut();
             let mut account = self.account.borrow_mut();
-            account.relayed(piece.len());
+            account.relayed(piece.len(), false);
             let passed = meter.feed(piece);
             account.made(meter.take_made());
             match meter.error() {

@@ -5,6 +5,7 @@ use crate::{
     alone::{Alone, Place as AlonePlace},
     call::{self, Client},
     clock,
+    coarse::{self, Coarse},
     drain::Drain,
     listen::{self, Lane, Message, Place},
     random::Random,
@@ -103,6 +104,7 @@ pub(crate) async fn run(
                 continue;
             }
             _ = tick.tick() => {
+                coarse::tick();
                 worker.wards.tick();
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(SWEEP_TICKS) {
@@ -252,7 +254,7 @@ impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, local: call::Local, random: Random, rests: Rests) -> Self {
         let limits = shared.settings.limits;
         let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(limits.client_idle).max_buf_size(BUFFER);
+        http1.timer(Coarse).header_read_timeout(limits.client_idle).max_buf_size(BUFFER);
         let mut http2 = http2::Builder::new(Local);
         http2
             .timer(TokioTimer::new())

@@ -145,7 +145,8 @@ impl Call<'_> {
     ) -> Result<Response<Relay>, Refusal> {
         let Answer { status, mut headers } = answer;
         let plan = Arc::clone(account.plan());
-        let mut meter = Meter::new(&plan, status.as_u16(), &headers, account.facts());
+        // On the heap, because it goes through many hands.
+        let mut meter = Box::new(Meter::new(&plan, status.as_u16(), &headers, account.facts()));
         if account.is_paid() {
             meter.watch();
         }
@@ -204,7 +205,7 @@ impl Call<'_> {
         let Answer { status, mut headers } = answer;
         let plan = Arc::clone(account.plan());
         let mut meter = Meter::new(&plan, status.as_u16(), &headers, account.facts());
-        account.relayed(body.len());
+        account.relayed(body.len(), false);
         meter.feed(body.clone());
         account.settle(&meter.finish(true), Outcome::ProviderError);
         let packed = headers

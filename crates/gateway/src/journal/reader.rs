@@ -4,7 +4,7 @@
 use super::{
     Inner,
     files::{Segment, Stream},
-    record::{self, About, HEAD, Position},
+    record::{self, About, HEAD, Position, Texts},
 };
 use keyward_domain::usage::GatewayEvent;
 use std::{
@@ -25,6 +25,9 @@ pub struct Reader {
     damaged: bool,
     /// Holds of calls whose end was read together with them are left out.
     skips_settled: bool,
+    /// What was read of a file last. Kept, because making room for it each time costs as much as reading.
+    buffer: Vec<u8>,
+    texts: Texts,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +41,14 @@ struct Cursor {
 
 impl Reader {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self { damaged: inner.files.is_damaged(), inner, cursors: HashMap::new(), skips_settled: false }
+        Self {
+            damaged: inner.files.is_damaged(),
+            inner,
+            cursors: HashMap::new(),
+            skips_settled: false,
+            buffer: Vec::new(),
+            texts: Texts::default(),
+        }
     }
 
     /// Leaves out the holds of calls whose end comes in the same batch, as it nearly always does: nobody has to know what
@@ -117,12 +127,15 @@ impl Reader {
                 }
                 (cursor.number, cursor.at) = (segment.head.number, HEAD);
             }
-            let mut damaged = false;
-            let mut read =
-                Piece { stream: stream.id, max, skips_settled: self.skips_settled, batch, damaged: &mut damaged };
-            let on = read.segment(&segment, &mut cursor);
-            self.damaged |= damaged;
-            if !on {
+            let mut read = Piece {
+                stream: stream.id,
+                max,
+                skips_settled: self.skips_settled,
+                batch,
+                texts: &mut self.texts,
+                damaged: &mut self.damaged,
+            };
+            if !read.segment(&segment, &mut cursor, &mut self.buffer) {
                 break;
             }
         }
@@ -136,26 +149,30 @@ struct Piece<'r> {
     max: usize,
     skips_settled: bool,
     batch: &'r mut Vec<(Position, GatewayEvent)>,
+    texts: &'r mut Texts,
     /// Becomes true when something cannot be read.
     damaged: &'r mut bool,
 }
 
 impl Piece<'_> {
     /// Reads on in one file; whether the next file may be read too.
-    fn segment(&mut self, segment: &Segment, cursor: &mut Cursor) -> bool {
+    fn segment(&mut self, segment: &Segment, cursor: &mut Cursor, buffer: &mut Vec<u8>) -> bool {
         let sealed = segment.sealed.load(Ordering::Acquire);
         let end = usize::try_from(segment.committed.load(Ordering::Acquire)).unwrap_or(usize::MAX);
         let mut at = cursor.at;
-        let mut buffer = Vec::new();
         // The file's own count of its records: a cursor that resumes begins behind some of them.
         let mut sequence = if at == HEAD { segment.head.first } else { cursor.next };
         while at < end && self.batch.len() < self.max {
-            buffer.resize(PIECE.min(end - at), 0);
-            if let Err(error) = segment.file.read_exact_at(&mut buffer, at as u64) {
+            let wanted = PIECE.min(end - at);
+            if buffer.len() < wanted {
+                buffer.resize(wanted, 0);
+            }
+            let buffer = buffer.get_mut(..wanted).unwrap_or_default();
+            if let Err(error) = segment.file.read_exact_at(buffer, at as u64) {
                 tracing::error!(%error, "a file of the journal cannot be read");
                 return false;
             }
-            let used = self.records(&buffer, segment.head.salt, &mut sequence, cursor.next);
+            let used = self.records(buffer, segment.head.salt, &mut sequence, cursor.next);
             at += used;
             cursor.at = at;
             cursor.next = cursor.next.max(sequence);
@@ -209,7 +226,7 @@ impl Piece<'_> {
 
     fn event(&mut self, payload: &[u8], sequence: u64) {
         let stream = self.stream;
-        match record::decode_event(payload) {
+        match record::decode_event(payload, self.texts) {
             Some(event) => self.batch.push((Position { stream, sequence }, event)),
             None => {
                 tracing::error!(stream, sequence, "an event of the journal is of a kind unknown here: skipped");

@@ -7,9 +7,10 @@
 
 use keyward_domain::{
     budget::Hold,
-    usage::{CredentialReport, GatewayEvent, OwnedObject, UsageEvent},
+    usage::{CredentialReport, GatewayEvent, OwnedObject, Text, UsageEvent},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The head of a file.
 pub(super) const HEAD: usize = 64;
@@ -89,7 +90,7 @@ pub(super) fn decode(bytes: &[u8], salt: u64, sequence: u64) -> Option<(&[u8], u
 }
 
 /// An event as it is written: its texts are borrowed, so that writing it down costs no copies.
-// INVARIANT: the same variants in the same order as `GatewayEvent`, which reads them back.
+// INVARIANT: the same variants in the same order as `Stored`, which reads them back.
 #[derive(Debug, Clone, Serialize)]
 pub enum Entry<'e> {
     /// A call ended.
@@ -184,12 +185,50 @@ pub(super) fn encode_shortened(event: &Entry<'_>, buffer: &mut [u8; LONGEST]) ->
     }
 }
 
-/// Reads an event back.
-pub(super) fn decode_event(payload: &[u8]) -> Option<GatewayEvent> {
-    match payload.split_first()? {
-        (&VERSION, rest) => postcard::from_bytes(rest).ok(),
-        _ => None,
+/// An event as it stands in a record. INVARIANT: the same variants in the same order as [`Entry`].
+#[derive(Deserialize)]
+enum Stored<'e> {
+    #[serde(borrow)]
+    Usage(UsageEvent<&'e str>),
+    Object(OwnedObject),
+    Credential(CredentialReport),
+    #[serde(borrow)]
+    Hold(Hold<&'e str>),
+}
+
+/// Texts that many events share: each is made once for as long as the same one comes again, and then only counted.
+#[derive(Debug, Default)]
+pub(super) struct Texts([Option<Arc<str>>; 5]);
+
+impl Texts {
+    // HOT: a copy of every text of every event would be a good part of what reading costs.
+    fn of(&mut self, which: Text, text: &str) -> Arc<str> {
+        let [provider, model, operation, price_version, user_agent] = &mut self.0;
+        let last = match which {
+            Text::Provider => provider,
+            Text::Model => model,
+            Text::Operation => operation,
+            Text::PriceVersion => price_version,
+            Text::UserAgent => user_agent,
+            // No two calls have the same.
+            Text::UpstreamId => return text.into(),
+        };
+        match last {
+            Some(last) if **last == *text => Arc::clone(last),
+            _ => Arc::clone(last.insert(text.into())),
+        }
     }
+}
+
+/// Reads an event back.
+pub(super) fn decode_event(payload: &[u8], texts: &mut Texts) -> Option<GatewayEvent> {
+    let (&VERSION, rest) = payload.split_first()? else { return None };
+    Some(match postcard::from_bytes(rest).ok()? {
+        Stored::Usage(event) => GatewayEvent::Usage(Box::new(event.with_texts(|which, text| texts.of(which, text)))),
+        Stored::Object(object) => GatewayEvent::Object(object),
+        Stored::Credential(report) => GatewayEvent::Credential(report),
+        Stored::Hold(hold) => GatewayEvent::Hold(Box::new(hold.with_texts(|which, text| texts.of(which, text)))),
+    })
 }
 
 fn cut(text: &str, longest: usize) -> &str {

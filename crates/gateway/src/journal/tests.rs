@@ -325,11 +325,14 @@ fn long_texts_are_cut_and_never_lost() {
 
 #[test]
 fn what_a_later_version_wrote_is_skipped() {
-    assert_eq!(record::decode_event(&[9, 1, 2, 3]), None);
-    assert_eq!(record::decode_event(&[]), None);
+    assert_eq!(record::decode_event(&[9, 1, 2, 3], &mut record::Texts::default()), None);
+    assert_eq!(record::decode_event(&[], &mut record::Texts::default()), None);
     let mut buffer = [0; record::LONGEST];
     let length = record::encode_event(&Entry::Credential(&report(7)), &mut buffer).expect("fits");
-    assert_eq!(record::decode_event(&buffer[..length]), Some(GatewayEvent::Credential(report(7))));
+    assert_eq!(
+        record::decode_event(&buffer[..length], &mut record::Texts::default()),
+        Some(GatewayEvent::Credential(report(7)))
+    );
 }
 
 fn id(number: u8) -> RequestId {
@@ -411,12 +414,20 @@ fn events_are_read_as_they_were_written_and_known_by_their_first_bytes() {
     let (mut one, mut two) = ([0; record::LONGEST], [0; record::LONGEST]);
     let (hold, usage) = (hold(3), settlement(4));
     let length = record::encode_event(&Entry::Hold(&hold), &mut one).expect("fits");
-    let GatewayEvent::Hold(read) = record::decode_event(&one[..length]).expect("an event") else { panic!("a hold") };
+    let GatewayEvent::Hold(read) =
+        record::decode_event(&one[..length], &mut record::Texts::default()).expect("an event")
+    else {
+        panic!("a hold")
+    };
     assert_eq!((read.call, &*read.provider, &*read.price_version), (hold.call, hold.provider, hold.price_version));
     assert_eq!((read.amount, read.leases), (hold.amount, hold.leases));
     assert_eq!(record::about(&one[..length]), record::About::Hold(*id(3).uuid().as_bytes()));
     let length = record::encode_event(&Entry::Usage(&usage), &mut two).expect("fits");
-    let GatewayEvent::Usage(read) = record::decode_event(&two[..length]).expect("an event") else { panic!("a call") };
+    let GatewayEvent::Usage(read) =
+        record::decode_event(&two[..length], &mut record::Texts::default()).expect("an event")
+    else {
+        panic!("a call")
+    };
     assert_eq!((read.id, &*read.model, &*read.upstream_id), (usage.id, usage.model, usage.upstream_id));
     assert_eq!((read.held, read.total_us), (usage.held, usage.total_us));
     assert_eq!(record::about(&two[..length]), record::About::Usage(*id(4).uuid().as_bytes()));
@@ -514,6 +525,6 @@ proptest! {
     fn no_bytes_make_recovery_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), salt in any::<u64>()) {
         let _ = record::Head::decode(&bytes);
         let _ = record::decode(&bytes, salt, 1);
-        let _ = record::decode_event(&bytes);
+        let _ = record::decode_event(&bytes, &mut record::Texts::default());
     }
 }

@@ -8,6 +8,7 @@ use super::{
 use crate::{Error, Store, ledger::decode_leases};
 use keyward_domain::{CredentialId, KeyId, Money, ProjectId, RequestId, usage::UsageEvent};
 use sqlx::{AssertSqlSafe, Row as _};
+use std::sync::Arc;
 use uuid::Uuid;
 
 statements! {
@@ -28,7 +29,7 @@ macro_rules! raw_from_row {
         impl sqlx::FromRow<'_, $row> for RawRow {
             fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
                 let unknown = |field: &'static str| sqlx::Error::Decode(format!("unknown form of {field}").into());
-                let text = |index: usize| row.try_get::<String, _>(index).map(String::into_boxed_str);
+                let text = |index: usize| row.try_get::<&str, _>(index).map(Arc::<str>::from);
                 let model = text(SERIES + 4)?;
                 let detail = detail::decode(row.try_get(4)?, &model).ok_or_else(|| unknown("detail"))?;
                 let event = UsageEvent {

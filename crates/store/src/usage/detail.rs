@@ -6,7 +6,7 @@ use keyward_domain::{
     usage::{Buckets, CostBasis, Outcome, Units, Usage, UsageEvent},
 };
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// The form of what follows the first byte, which says it. INVARIANT: forms are never changed, only added.
 const FORM: u8 = 1;
@@ -65,9 +65,9 @@ pub(super) struct Detail {
     pub(super) total_us: u64,
     pub(super) held: Option<Money>,
     pub(super) client: IpAddr,
-    pub(super) price_version: Box<str>,
-    pub(super) user_agent: Box<str>,
-    pub(super) upstream_id: Box<str>,
+    pub(super) price_version: Arc<str>,
+    pub(super) user_agent: Arc<str>,
+    pub(super) upstream_id: Arc<str>,
 }
 
 /// The value of an event.

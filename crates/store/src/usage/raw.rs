@@ -101,7 +101,7 @@ macro_rules! add_event {
 pub(crate) async fn insert(open: &mut Open, day: Day, events: &[(&UsageEvent, i64)]) -> Result<u64, sqlx::Error> {
     let (head, tail) = texts(day);
     let mut inserted = 0;
-    for chunk in super::chunks(events, super::ROWS) {
+    for chunk in super::chunks(events, 256) {
         let rows = match open {
             Open::Lite(tx) => {
                 let mut arguments = sqlx::sqlite::SqliteArguments::default();

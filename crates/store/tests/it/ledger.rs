@@ -213,7 +213,7 @@ pub(crate) async fn holds_end_with_their_calls(bed: Bed) {
     let (first, wanted) = (&open[0], &holds[100]);
     assert_eq!((first.call, first.at, first.key, first.amount), (wanted.call, wanted.at, wanted.key, wanted.amount));
     assert_eq!((first.node, &first.leases), (9, &wanted.leases));
-    assert_eq!((&first.provider, &first.model, first.project), (&wanted.provider, &wanted.model, wanted.project));
+    assert_eq!((&*first.provider, &*first.model, first.project), (&*wanted.provider, &*wanted.model, wanted.project));
     assert_eq!(stand(&store, account(1)).await, (1_000, 4_000), "a hold is part of its lease");
     collect(&store, calls[100..].to_vec(), Vec::new()).await;
     assert_eq!(store.holds(10).await.unwrap(), []);

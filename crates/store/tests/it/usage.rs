@@ -41,7 +41,7 @@ pub(crate) async fn every_field_of_a_call_comes_back(bed: Bed) {
     calls[0].at = NOW - 2 * DAY;
     calls[0].id = rows::request_id(calls[0].at, 0);
     calls[1].usage = Usage::default();
-    calls[2].usage.model = Some(calls[2].model.clone());
+    calls[2].usage.model = Some((*calls[2].model).into());
     calls[3].client = "2001:db8::1".parse().unwrap();
     calls[4].at = NOW - DAY;
     calls[4].id = rows::request_id(calls[4].at, 4);
