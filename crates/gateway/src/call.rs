@@ -16,6 +16,7 @@ use crate::{
     relay::Relay,
     respond,
     serve::Shared,
+    spare::Head,
     upload::Upload,
     websocket,
     worker::Worker,
@@ -97,6 +98,7 @@ async fn serve(
 ) -> Result<Response<Relay>, Rejected> {
     let upgrade = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
     let (head, incoming) = request.into_parts();
+    let head = Head::new(head);
     let upload = Upload::new(incoming, worker.rests.clone(), head.headers.contains_key(header::EXPECT));
     let (worker, shared) = (&worker, &*worker.shared);
     let picture = shared.tables.load();

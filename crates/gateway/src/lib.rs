@@ -10,6 +10,7 @@ mod listen;
 mod random;
 mod relay;
 mod serve;
+mod spare;
 mod stream;
 mod ward;
 mod websocket;

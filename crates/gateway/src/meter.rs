@@ -42,7 +42,7 @@ const TOKENS_PER_CHARACTER: u64 = 4;
 pub struct Meter {
     reader: Reader,
     /// The answer is packed: it is read through this, and goes on packed.
-    inflate: Option<unpack::Stream>,
+    inflate: Option<Box<unpack::Stream>>,
     collector: Collector,
     status: u16,
     /// The extra usage chunk must be taken out.
@@ -81,7 +81,7 @@ impl Meter {
         }
         collector.all_errors = refused;
         let packing = unpack::packing(headers);
-        let inflate = unpack::Stream::new(packing);
+        let inflate = unpack::Stream::new(packing).map(Box::new);
         let kind =
             headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
         let documents = plan.answer.reads || refused;

@@ -15,7 +15,8 @@ const COUNTERS: usize = Counter::CodeRuns as usize + 1;
 /// The most ids kept of one answer.
 const MOST_CREATED: usize = 64;
 
-type Counts = [Option<u64>; COUNTERS];
+/// What was not told is zero.
+type Counts = [u64; COUNTERS];
 
 /// An object that the answer shows to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +99,8 @@ struct Document {
     model: Ranked<Box<str>>,
     id: Ranked<Box<str>>,
     pending: Option<bool>,
-    error: [Ranked<String>; 4],
+    /// Few documents have it: nothing is kept until one does.
+    error: Option<Box<[Ranked<String>; 4]>>,
     is_error: bool,
     event: Option<Box<str>>,
     choices: u32,
@@ -118,7 +120,7 @@ pub(super) struct Collector {
     model: Option<Box<str>>,
     aside: Option<Box<Aside>>,
     pub(super) id: Option<Box<str>>,
-    error: Option<ErrorParts>,
+    error: Option<Box<ErrorParts>>,
     made: Vec<Made>,
     new_made: usize,
     /// A whole-answer error: its status said so, no mark is needed.
@@ -166,7 +168,7 @@ impl Collector {
     pub(super) fn header(&mut self, counter: Counter, value: &str) {
         if let Some(count) = read(counter, value) {
             if let Some(slot) = self.counts.get_mut(position(counter)) {
-                *slot = Some(count);
+                *slot = count;
             }
             self.reported = true;
         }
@@ -200,7 +202,7 @@ impl Collector {
     }
 
     pub(super) fn error(&self) -> Option<&ErrorParts> {
-        self.error.as_ref()
+        self.error.as_deref()
     }
 
     pub(super) fn merge(&self) -> Merge {
@@ -240,7 +242,7 @@ impl Collector {
     }
 
     fn part(&mut self, part: ErrorPart, rank: u16, text: &str) {
-        if let Some(slot) = self.document.error.get_mut(part as usize) {
+        if let Some(slot) = self.document.error.get_or_insert_default().get_mut(part as usize) {
             slot.offer(rank, text.to_owned());
         }
     }
@@ -308,10 +310,10 @@ impl Collector {
     }
 
     fn merge_error(&mut self, document: &mut Document) {
-        let [kind, code, reason, message] = &mut document.error;
+        let [kind, code, reason, message] = &mut *document.error.take().unwrap_or_default();
         let new = ErrorParts { kind: kind.take(), code: code.take(), reason: reason.take(), message: message.take() };
         match &mut self.error {
-            None => self.error = Some(new),
+            None => self.error = Some(Box::new(new)),
             // The first error says why; later ones only fill in what it left out.
             Some(held) => {
                 held.kind = held.kind.take().or(new.kind);
@@ -395,10 +397,7 @@ impl Sink for Collector {
 fn merge(how: Merge, totals: &mut Counts, counts: &DocumentCounts) {
     let new = counts.values.iter().zip(&counts.ranks);
     for (total, (new, _)) in totals.iter_mut().zip(new).filter(|(_, (_, rank))| **rank != ABSENT) {
-        *total = Some(match (how, *total) {
-            (Merge::Sum, Some(total)) => total.saturating_add(*new),
-            _ => *new,
-        });
+        *total = if how == Merge::Sum { total.saturating_add(*new) } else { *new };
     }
 }
 
@@ -431,7 +430,7 @@ fn cut(text: &str, longest: usize) -> Box<str> {
 
 /// Turns counters that overlap into buckets that do not, as [`UsageShape`] says.
 fn disjoint(counts: &Counts, shape: &UsageShape) -> (Buckets, Units) {
-    let raw = |counter: Counter| counts.get(position(counter)).copied().flatten().unwrap_or(0);
+    let raw = |counter: Counter| counts.get(position(counter)).copied().unwrap_or(0);
     let long = raw(Counter::CacheWriteLong);
     let write = raw(Counter::CacheWrite);
     let mut buckets = Buckets {

@@ -387,3 +387,9 @@ fn a_report_within_a_stream_is_looked_at_when_it_comes() {
     assert!(usage.is_none_or(|usage| usage.buckets.output == 7));
     assert_eq!(meter.sure(), None, "nothing new");
 }
+
+#[test]
+fn a_meter_is_small() {
+    // What is larger than this the system's allocator gives out in a slower way, once for each call.
+    assert!(size_of::<Meter>() <= 1_032, "{}", size_of::<Meter>());
+}

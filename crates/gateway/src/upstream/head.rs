@@ -214,7 +214,8 @@ pub(crate) fn read(input: &[u8], no_body: bool) -> Result<Option<Head>, &'static
     // One shared allocation for all values.
     let all = Bytes::copy_from_slice(input.get(..bytes).unwrap_or(input));
     let start = input.as_ptr().addr();
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
+    // One more comes from us.
+    let mut headers = crate::spare::header_map(parsed.headers.len() + 1);
     for line in parsed.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| "a header name that cannot be read")?;
         // `trailer` only announces fields, which are passed on if the client takes them.
