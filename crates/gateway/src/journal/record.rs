@@ -187,6 +187,7 @@ pub(super) fn encode_shortened(event: &Entry<'_>, buffer: &mut [u8; LONGEST]) ->
 
 /// An event as it stands in a record. INVARIANT: the same variants in the same order as [`Entry`].
 #[derive(Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "it lives for a moment, and nearly always is the largest")]
 enum Stored<'e> {
     #[serde(borrow)]
     Usage(UsageEvent<&'e str>),
