@@ -4,6 +4,7 @@
 pub(crate) mod bank;
 pub(crate) mod hold;
 pub(crate) mod pot;
+pub(crate) mod till;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use keyward_domain::{
@@ -11,8 +12,9 @@ use keyward_domain::{
     budget::{Account, Budget, Scope},
     window::Window,
 };
-use pot::Pot;
+use pot::{Pot, Taken};
 use std::sync::Arc;
+use till::{Apart, drawers};
 
 /// A budget's limit and window, as they are now.
 #[derive(Debug)]
@@ -28,7 +30,39 @@ pub struct Purse {
     scope: Scope,
     terms: ArcSwap<Terms>,
     /// The pot that was used last; the right one for as long as now is within its span.
-    current: ArcSwapOption<Pot>,
+    current: ArcSwapOption<Open>,
+}
+
+/// A pot in use, with a place at it for each thread.
+#[derive(Debug)]
+struct Open {
+    pot: Arc<Pot>,
+    places: Box<[Arc<Place>]>,
+}
+
+impl Open {
+    fn new(pot: Arc<Pot>) -> Self {
+        let places = (0..drawers()).map(|seat| Arc::new(Place(Apart((Arc::clone(&pot), seat))))).collect();
+        Self { pot, places }
+    }
+}
+
+/// A thread's place at a pot. How many calls hold it is counted where no other thread counts.
+#[derive(Debug)]
+pub(crate) struct Place(Apart<(Arc<Pot>, usize)>);
+
+impl Place {
+    pub(crate) fn pot(&self) -> &Arc<Pot> {
+        &self.0.0.0
+    }
+
+    pub(crate) fn take(&self, amount: i64) -> Result<Taken, i64> {
+        self.pot().take(self.0.0.1, amount)
+    }
+
+    pub(crate) fn end(&self, held: i64, cost: i64) {
+        self.pot().end(self.0.0.1, held, cost);
+    }
 }
 
 impl Purse {
@@ -55,48 +89,52 @@ impl Purse {
         let same = before.window == self.terms.load().window;
         match self.current.load_full() {
             Some(_) if !same => self.close(),
-            Some(pot) if before.limit != limit => pot.limit_changed(limit),
+            Some(open) if before.limit != limit => open.pot.limit_changed(limit),
             _ => {}
         }
     }
 
     /// The budget is gone, or its window is: what is free goes back, what is held runs out.
     pub(crate) fn close(&self) {
-        if let Some(pot) = self.current.swap(None) {
-            pot.close();
+        if let Some(open) = self.current.swap(None) {
+            open.pot.close();
         }
     }
 
-    /// The pot for a call that is admitted now. None: the budget's span is over or has not begun. `keep` puts a new pot
-    /// where looks find it, or gives the one of the same account that is there.
-    pub(crate) fn pot(&self, now: Millis, keep: impl Fn(Arc<Pot>) -> Arc<Pot>) -> Option<Arc<Pot>> {
+    /// The thread's place at the pot for a call that is admitted now. None: the budget's span is over or has not begun.
+    /// `keep` puts a new pot where looks find it, or gives the one of the same account that is there.
+    pub(crate) fn place(&self, seat: usize, now: Millis, keep: impl Fn(Arc<Pot>) -> Arc<Pot>) -> Option<Arc<Place>> {
+        let place = |open: &Open| open.places.get(seat % open.places.len()).cloned();
         // HOT: one load; windows are computed only when time has left the one before.
         let current = self.current.load();
-        if let Some(pot) = current.as_ref().filter(|pot| pot.contains(now)) {
-            return Some(Arc::clone(pot));
+        if let Some(open) = current.as_ref().filter(|open| open.pot.contains(now)) {
+            return place(open);
         }
         drop(current);
         loop {
             let terms = self.terms.load_full();
             let span = terms.window.span(now)?;
             let account = Account { budget: self.id, start: span.start };
-            let pot = keep(Arc::new(Pot::new(account, span, self.scope, terms.limit)));
-            self.current.store(Some(Arc::clone(&pot)));
+            let open = Arc::new(Open::new(keep(Arc::new(Pot::new(account, span, self.scope, terms.limit)))));
+            self.current.store(Some(Arc::clone(&open)));
             // Terms that changed meanwhile have not met this pot.
             if Arc::ptr_eq(&terms, &self.terms.load()) {
-                return Some(pot);
+                return place(&open);
             }
             self.close();
         }
     }
 
-    /// The pot of now, if a call has used it.
-    pub(crate) fn known_pot(&self, now: Millis) -> Option<Arc<Pot>> {
-        self.current.load_full().filter(|pot| pot.contains(now))
+    /// Looks at the pot of now, if a call has used it.
+    pub(crate) fn look<T>(&self, now: Millis, look: impl FnOnce(&Arc<Pot>) -> T) -> Option<T> {
+        self.current.load().as_ref().filter(|open| open.pot.contains(now)).map(|open| look(&open.pot))
     }
 
     /// Lets go of a pot in which nothing is left.
     pub(crate) fn forget(&self, pot: &Arc<Pot>) {
-        self.current.compare_and_swap(pot, None);
+        let current = self.current.load();
+        if current.as_ref().is_some_and(|open| Arc::ptr_eq(&open.pot, pot)) {
+            self.current.compare_and_swap(&current, None);
+        }
     }
 }

@@ -75,20 +75,20 @@ pub(super) fn write(counts: &Counts, gauges: &Gauges, bank: &Bank) -> String {
 fn money(out: &mut String, bank: &Bank) {
     let counts = &bank.counts;
     for (name, help, value) in [
-        ("keyward_gateway_holds_total", "Calls for which money was held.", &counts.holds),
+        ("keyward_gateway_holds_total", "Calls for which money was held.", counts.holds.sum()),
         (
             "keyward_gateway_clamped_calls_total",
             "Calls whose output cap was lowered to what a budget could pay.",
-            &counts.clamped,
+            counts.clamped.load(Ordering::Relaxed),
         ),
         (
             "keyward_gateway_underestimates_total",
             "Calls that cost more than was held for them.",
-            &counts.underestimates,
+            counts.underestimates.load(Ordering::Relaxed),
         ),
     ] {
         head(out, name, "counter", help);
-        line(out, format_args!("{name} {}", value.load(Ordering::Relaxed)));
+        line(out, format_args!("{name} {value}"));
     }
     let name = "keyward_gateway_lease_requests_total";
     head(out, name, "counter", "How often this node asked for money, by the answer.");

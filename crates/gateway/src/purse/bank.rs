@@ -1,9 +1,10 @@
 //! The pots of this node, and the way to the lender: asking ahead of need, waiting for an answer, giving back.
 
 use super::{
-    Purse,
+    Place, Purse,
     hold::MoneyHold,
     pot::{Outlook, Pot, Taken},
+    till::{Count, seat},
 };
 use crate::{
     clock,
@@ -52,7 +53,7 @@ struct Pots {
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     /// Holds that were taken.
-    pub(crate) holds: AtomicU64,
+    pub(crate) holds: Count,
     /// Holds that were smaller than what the call could have cost as it was asked for.
     pub(crate) clamped: AtomicU64,
     /// Calls that cost more than was held for them.
@@ -112,7 +113,11 @@ impl Bank {
     }
 
     fn pot(&self, purse: &Arc<Purse>, now: Millis) -> Option<Arc<Pot>> {
-        purse.pot(now, |fresh| {
+        self.place(purse, 0, now).map(|place| Arc::clone(place.pot()))
+    }
+
+    fn place(&self, purse: &Arc<Purse>, seat: usize, now: Millis) -> Option<Arc<Place>> {
+        purse.place(seat, now, |fresh| {
             let mut pots = self.pots();
             let known = pots.open.get(&fresh.account());
             if let Some((_, pot)) = known.filter(|(_, pot)| pot.contains(now) && pot.span() == fresh.span()) {
@@ -134,16 +139,17 @@ impl Bank {
         amount: i64,
         now: Millis,
     ) -> Result<MoneyHold, Missing<'p>> {
+        let seat = seat();
         let mut hold = MoneyHold::new(purses.len(), amount);
         for purse in purses {
-            let pot = self.pot(purse, now).ok_or(Missing::Outside(purse))?;
-            match pot.take(amount) {
+            let place = self.place(purse, seat, now).ok_or(Missing::Outside(purse))?;
+            match place.take(amount) {
                 Ok(Taken::Well) => {}
-                Ok(Taken::Low) => self.ask(purse, &pot, 0),
+                Ok(Taken::Low) => self.ask(purse, place.pot(), 0),
                 // What was taken before is put back as `hold` is dropped.
-                Err(missing) => return Err(Missing::Money(purse, pot, missing)),
+                Err(missing) => return Err(Missing::Money(purse, Arc::clone(place.pot()), missing)),
             }
-            hold.add(pot);
+            hold.add(place);
         }
         Ok(hold)
     }
@@ -199,7 +205,7 @@ impl Bank {
     }
 
     fn counted(&self, hold: MoneyHold) -> MoneyHold {
-        self.counts.holds.fetch_add(1, Relaxed);
+        self.counts.holds.add();
         hold
     }
 
@@ -234,7 +240,7 @@ impl Bank {
 
     /// What is left for further calls of a key, as far as this node knows: the least of its budgets.
     pub(crate) fn remaining(purses: &[Arc<Purse>], now: Millis) -> Option<Money> {
-        let known = |purse: &Arc<Purse>| purse.known_pot(now).map(|pot| pot.outlook().spendable.max(0));
+        let known = |purse: &Arc<Purse>| purse.look(now, |pot| pot.outlook().spendable.max(0));
         purses.iter().filter_map(known).min().map(Money::from_nano)
     }
 

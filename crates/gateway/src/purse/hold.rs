@@ -1,6 +1,6 @@
 //! What a call holds of every budget above its key, from before it is sent until what it cost is known.
 
-use super::pot::Pot;
+use super::Place;
 use keyward_domain::{Money, budget::LeaseId};
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use std::sync::Arc;
 /// dropped afterwards without a settlement (a panic, a lost task), it stays gone: in doubt it is charged.
 #[derive(Debug, Default)]
 pub(crate) struct MoneyHold {
-    pots: Vec<Arc<Pot>>,
+    places: Vec<Arc<Place>>,
     amount: i64,
     sent: bool,
 }
 
 impl MoneyHold {
     pub(super) fn new(budgets: usize, amount: i64) -> Self {
-        Self { pots: Vec::with_capacity(budgets), amount, sent: false }
+        Self { places: Vec::with_capacity(budgets), amount, sent: false }
     }
 
-    pub(super) fn add(&mut self, pot: Arc<Pot>) {
-        self.pots.push(pot);
+    pub(super) fn add(&mut self, place: Arc<Place>) {
+        self.places.push(place);
     }
 
     /// How much is held on each account.
@@ -29,7 +29,7 @@ impl MoneyHold {
 
     /// The leases that it is charged to.
     pub(crate) fn leases(&self) -> Vec<LeaseId> {
-        self.pots.iter().filter_map(|pot| pot.lease()).collect()
+        self.places.iter().filter_map(|place| place.pot().lease()).collect()
     }
 
     /// The hold stands in the journal, and the call goes out: from now on only a settlement frees anything.
@@ -49,10 +49,10 @@ impl MoneyHold {
         if more <= 0 {
             return;
         }
-        for (taken, pot) in self.pots.iter().enumerate() {
-            if pot.take(more).is_err() {
-                self.pots.iter().take(taken).for_each(|pot| pot.end(more, 0));
-                self.pots.iter().for_each(|pot| pot.overrun());
+        for (taken, place) in self.places.iter().enumerate() {
+            if place.take(more).is_err() {
+                self.places.iter().take(taken).for_each(|place| place.end(more, 0));
+                self.places.iter().for_each(|place| place.pot().overrun());
                 return;
             }
         }
@@ -61,8 +61,8 @@ impl MoneyHold {
 
     /// Puts the true cost in the place of what was held. Once: the second time nothing is held any more.
     pub(crate) fn settle(&mut self, cost: Money) {
-        for pot in self.pots.drain(..) {
-            pot.end(self.amount, cost.nano());
+        for place in self.places.drain(..) {
+            place.end(self.amount, cost.nano());
         }
     }
 }

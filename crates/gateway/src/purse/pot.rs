@@ -1,5 +1,6 @@
 //! What a node has of one account: money that it may spend without asking. Atomics only on the way of a call.
 
+use super::till::{Drawn, Till};
 use keyward_domain::{
     Millis, Money,
     budget::{Account, Granted, LeaseId, Scope, Wish},
@@ -30,12 +31,8 @@ pub(crate) struct Pot {
     account: Account,
     span: Span,
     scope: Scope,
-    /// What may still be held.
-    free: AtomicI64,
-    /// The sum of all holds that were ever taken. Counted before the money is, so that a look never sees neither.
-    taken: AtomicI64,
-    /// The sum of those that have ended. Counted after the money is.
-    ended: AtomicI64,
+    /// What may still be held, and what is.
+    till: Till,
     /// More is asked for when less than this is free.
     low: AtomicI64,
     lease: AtomicU64,
@@ -89,9 +86,7 @@ impl Pot {
             account,
             span,
             scope,
-            free: AtomicI64::new(0),
-            taken: AtomicI64::new(0),
-            ended: AtomicI64::new(0),
+            till: Till::default(),
             low: AtomicI64::new(i64::MIN),
             lease: AtomicU64::new(NO_LEASE),
             limit: AtomicI64::new(limit.nano()),
@@ -135,12 +130,12 @@ impl Pot {
     }
 
     pub(crate) fn free(&self) -> i64 {
-        self.free.load(Acquire)
+        self.till.free()
     }
 
     pub(crate) fn held(&self) -> i64 {
-        let ended = self.ended.load(Acquire);
-        self.taken.load(Acquire).saturating_sub(ended)
+        let ended = self.till.ended();
+        self.till.taken().saturating_sub(ended)
     }
 
     pub(crate) fn outlook(&self) -> Outlook {
@@ -148,44 +143,30 @@ impl Pot {
         Outlook { limit: self.limit.load(Relaxed), spendable: self.free().saturating_add(left), held: self.held() }
     }
 
-    /// Holds an amount. HOT: one look, one addition, one exchange.
+    /// Holds an amount, for a call on the thread of this seat.
     ///
     /// # Errors
     /// How much is missing.
-    pub(crate) fn take(&self, amount: i64) -> Result<Taken, i64> {
-        let mut free = self.free.load(Acquire);
+    pub(crate) fn take(&self, seat: usize, amount: i64) -> Result<Taken, i64> {
         if self.over.load(Relaxed) {
             return Err(amount);
         }
-        if free < amount {
-            return Err(amount.saturating_sub(free));
-        }
-        self.taken.fetch_add(amount, AcqRel);
-        loop {
-            match self.free.compare_exchange_weak(free, free - amount, AcqRel, Acquire) {
-                Ok(_) => break,
-                Err(seen) if seen < amount => {
-                    self.ended.fetch_add(amount, AcqRel);
-                    return Err(amount.saturating_sub(seen));
-                }
-                Err(seen) => free = seen,
-            }
-        }
-        let low = free - amount < self.low.load(Relaxed);
-        Ok(if low { Taken::Low } else { Taken::Well })
+        // Looked at only now and then: what is in the drawers lasts a while.
+        Ok(match self.till.take(seat, amount)? {
+            Drawn::Common(left) if left < self.low.load(Relaxed) => Taken::Low,
+            Drawn::Common(_) | Drawn::Own => Taken::Well,
+        })
     }
 
     /// Ends a hold. What it cost is gone; the rest is free again. What it cost beyond the hold is not taken from here:
     /// it is what other calls hold, or nobody's.
-    pub(crate) fn end(&self, held: i64, cost: i64) {
-        self.free.fetch_add(held.saturating_sub(cost).max(0), AcqRel);
-        self.ended.fetch_add(held, AcqRel);
+    pub(crate) fn end(&self, seat: usize, held: i64, cost: i64) {
+        self.till.end(seat, held, held.saturating_sub(cost).max(0));
     }
 
     /// Takes everything that is free, to give it back.
     pub(crate) fn empty(&self) -> i64 {
-        let taken = self.free.fetch_update(AcqRel, Acquire, |free| (free > 0).then_some(0));
-        taken.unwrap_or(0).max(0)
+        self.till.empty()
     }
 
     /// Begins to ask for money, unless somebody does already. `at` is the steady time in milliseconds, not 0.
@@ -194,7 +175,7 @@ impl Pot {
             return None;
         }
         let era = self.era.load(Acquire);
-        let taken = self.taken.load(Relaxed);
+        let taken = self.till.taken();
         let before = self.asked_at.swap(at, Relaxed);
         let then = self.taken_then.swap(taken, Relaxed);
         let for_long = i64::try_from(at.saturating_sub(before).max(COUNTED_OVER)).unwrap_or(i64::MAX);
@@ -244,7 +225,7 @@ impl Pot {
     pub(crate) fn add(&self, lease: LeaseId, amount: i64) {
         self.lease.store(lease.0, Release);
         self.idle.store(0, Relaxed);
-        self.free.fetch_add(amount, AcqRel);
+        self.till.add(amount);
     }
 
     /// The ask is over, whatever came of it.
@@ -303,7 +284,7 @@ impl Pot {
 
     /// One of the looks at regular times: whether what is free should go back.
     pub(crate) fn is_idle(&self, now: Millis) -> bool {
-        let taken = self.taken.load(Acquire);
+        let taken = self.till.taken();
         let unused = self.looked.swap(taken, Relaxed) == taken;
         let idle = if unused { self.idle.fetch_add(1, Relaxed) + 1 } else { 0 };
         if !unused {
@@ -314,10 +295,10 @@ impl Pot {
 
     /// Whether nothing is left here: no money, no hold, no question.
     pub(crate) fn is_bare(&self) -> bool {
-        let taken = self.taken.load(SeqCst);
-        let held = taken.wrapping_sub(self.ended.load(SeqCst));
-        let free = self.free.load(SeqCst);
-        held == 0 && free == 0 && !self.asking.load(SeqCst) && self.taken.load(SeqCst) == taken
+        let taken = self.till.taken();
+        let held = taken.wrapping_sub(self.till.ended());
+        let free = self.till.free();
+        held == 0 && free == 0 && !self.asking.load(SeqCst) && self.till.taken() == taken
     }
 }
 

@@ -275,7 +275,7 @@ async fn nobody_waits_for_ever() {
     assert!(matches!(scene.hold(&purses, 10).await, Err(Short::Unavailable)));
     // The answer comes late and is not lost.
     gate.add_permits(100);
-    while purses[0].known_pot(0).is_none_or(|pot| pot.is_asking()) {
+    while purses[0].look(0, |pot| pot.is_asking()).unwrap_or(true) {
         tokio::task::yield_now().await;
     }
     assert!(scene.hold(&purses, 10).await.is_ok());
