@@ -7,6 +7,7 @@ use keyward_domain::{
     glob::Glob,
     hours::Hours,
     policy::{Policy, WhenShort},
+    provider::OnHangup,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,6 +52,9 @@ pub(crate) struct PolicyArgs {
     /// What happens to a call whose output cap costs more than a budget has left
     #[arg(long, value_name = "WHAT", value_enum)]
     when_short: Option<Short>,
+    /// What becomes of a call whose client hangs up
+    #[arg(long, value_name = "WHAT", value_enum)]
+    on_hangup: Option<Hangup>,
     /// Largest request body, such as 32MiB
     #[arg(long = "max-body", value_name = "SIZE", value_parser = parse::size)]
     max_body_bytes: Option<u64>,
@@ -70,6 +74,27 @@ impl From<Short> for WhenShort {
         match short {
             Short::Clamp => Self::Clamp,
             Short::Refuse => Self::Refuse,
+        }
+    }
+}
+
+/// What becomes of a call whose client hangs up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Hangup {
+    /// The connection to the provider is closed, and under a budget all that was held is charged
+    Cancel,
+    /// The answer is read to its end, and what it cost is charged
+    Drain,
+    /// As drain where money is held for the call, as cancel where not
+    Settle,
+}
+
+impl From<Hangup> for OnHangup {
+    fn from(hangup: Hangup) -> Self {
+        match hangup {
+            Hangup::Cancel => Self::Cancel,
+            Hangup::Drain => Self::Drain,
+            Hangup::Settle => Self::Settle,
         }
     }
 }
@@ -101,6 +126,8 @@ pub(crate) enum Part {
     DefaultOutputTokens,
     /// What happens when a budget is short.
     WhenShort,
+    /// What becomes of a call whose client hangs up.
+    OnHangup,
     /// The body's size.
     MaxBody,
     /// How long an old secret lives on after a rotation.
@@ -130,6 +157,7 @@ impl PolicyArgs {
             max_output_tokens: self.max_output_tokens,
             default_output_tokens: self.default_output_tokens,
             when_short: self.when_short.map(WhenShort::from),
+            on_hangup: self.on_hangup.map(OnHangup::from),
             max_body_bytes: self.max_body_bytes,
             rotation_overlap_ms: overlap_ms,
         }
@@ -170,6 +198,7 @@ pub(crate) fn changed(before: &Policy, changes: &Policy, without: &[Part]) -> Po
             Part::MaxOutputTokens => after.max_output_tokens = None,
             Part::DefaultOutputTokens => after.default_output_tokens = None,
             Part::WhenShort => after.when_short = None,
+            Part::OnHangup => after.on_hangup = None,
             Part::MaxBody => after.max_body_bytes = None,
             Part::Overlap => after.rotation_overlap_ms = None,
         }
@@ -193,6 +222,7 @@ pub(crate) fn lines(policy: &Value) -> Vec<(&'static str, String)> {
         ("max output", "/max_output_tokens"),
         ("default output", "/default_output_tokens"),
         ("when short", "/when_short"),
+        ("on hangup", "/on_hangup"),
     ];
     let mut lines: Vec<(&str, String)> =
         fields.into_iter().map(|(label, place)| (label, table::at(policy, place))).collect();
@@ -257,6 +287,8 @@ mod tests {
             "o3",
             "--operation",
             "chat",
+            "--on-hangup",
+            "cancel",
             "--cidr",
             "10.0.0.0/8,::1",
             "--hours",
@@ -282,7 +314,8 @@ mod tests {
             "providers": ["openai", "anthropic"], "models": ["gpt-*", "o3"], "operations": ["chat"],
             "networks": ["10.0.0.0/8", "::1/128"], "hours": "mon-fri 08:00-18:00 Europe/Vienna", "countries": ["AT"],
             "requests_per_minute": 60, "tokens_per_minute": 100_000, "concurrency": 8, "max_output_tokens": 4096,
-            "default_output_tokens": 1024, "when_short": "refuse", "max_body_bytes": 33_554_432,
+            "default_output_tokens": 1024, "when_short": "refuse", "on_hangup": "cancel",
+            "max_body_bytes": 33_554_432,
         });
         assert_eq!(to_json(&read(&arguments)), expected);
         assert_eq!(to_json(&read(&[])), json!({}));

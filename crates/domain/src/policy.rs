@@ -4,6 +4,7 @@ use crate::{
     Environment, Millis,
     glob::Glob,
     hours::Hours,
+    provider::OnHangup,
     refusal::{Reason, Refusal},
 };
 use ipnet::IpNet;
@@ -48,12 +49,15 @@ pub struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
     /// The output cap that is added to a call that has none, in tokens. Left out: [`Self::max_output_tokens`], or what
-    /// the model gives at most.
+    /// the model gives at most; under a budget as much of that as what is left pays for with ease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_output_tokens: Option<u64>,
     /// What happens to a call that a budget cannot pay as it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when_short: Option<WhenShort>,
+    /// What becomes of a call whose client hangs up. Left out: what the catalogue says of the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_hangup: Option<OnHangup>,
     /// The largest request body, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body_bytes: Option<u64>,
@@ -90,6 +94,7 @@ impl Policy {
             max_output_tokens: self.max_output_tokens.or(above.max_output_tokens),
             default_output_tokens: self.default_output_tokens.or(above.default_output_tokens),
             when_short: self.when_short.or(above.when_short),
+            on_hangup: self.on_hangup.or(above.on_hangup),
             max_body_bytes: self.max_body_bytes.or(above.max_body_bytes),
             rotation_overlap_ms: self.rotation_overlap_ms.or(above.rotation_overlap_ms),
         }

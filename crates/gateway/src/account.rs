@@ -11,6 +11,7 @@ use crate::{
     redact,
     tables::{LiveCredential, OperationPlan},
     upstream,
+    ward::Ward,
     worker::Worker,
 };
 use bytes::Bytes;
@@ -23,13 +24,7 @@ use keyward_domain::{
     refusal::{Reason, Refusal},
     usage::{CostBasis, CredentialReport, Outcome, OwnedObject, UsageEvent},
 };
-use std::{
-    cell::{Cell, RefCell},
-    net::IpAddr,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The most characters of a user agent that are kept.
@@ -44,8 +39,6 @@ pub(crate) struct Caller {
     pub(crate) started: Instant,
     pub(crate) client: IpAddr,
     pub(crate) user_agent: Box<str>,
-    /// The call was sent to a provider that goes on without a client, so the call does, too.
-    pub(crate) lingers: Rc<Cell<bool>>,
     /// The connection's place among all: a WebSocket keeps it when HTTP is done with the connection.
     pub(crate) _place: Rc<Place>,
 }
@@ -53,6 +46,7 @@ pub(crate) struct Caller {
 /// A call that was let through, until it is settled.
 pub(crate) struct Account {
     worker: Rc<Worker>,
+    ward: Rc<Ward>,
     caller: Caller,
     prices: Arc<PriceBook>,
     plan: Arc<OperationPlan>,
@@ -77,7 +71,7 @@ pub(crate) struct Account {
 impl Account {
     /// Opens the account of a call. On the heap, because it goes through many hands.
     pub(crate) fn open(
-        worker: Rc<Worker>,
+        (worker, ward): (Rc<Worker>, Rc<Ward>),
         caller: Caller,
         (prices, plan): (Arc<PriceBook>, Arc<OperationPlan>),
         (pass, ticket): (Pass, Ticket),
@@ -86,6 +80,7 @@ impl Account {
         worker.local.metrics.opened();
         Box::new(Self {
             worker,
+            ward,
             caller,
             prices,
             plan,
@@ -139,18 +134,24 @@ impl Account {
             money.sent();
         }
         self.credential = Some(Arc::clone(credential));
-        self.caller.lingers.set(self.drains_on_hangup());
         Ok(())
     }
 
-    /// Whether the call goes on when its client is gone.
+    /// Whether the call goes on when its client is gone: its answer tells what it costs, and that is worth knowing.
     pub(crate) fn drains_on_hangup(&self) -> bool {
-        self.plan.provider.on_hangup == OnHangup::Drain && !self.plan.operation.websocket && !self.settled
+        let operation = &self.plan.operation;
+        let policy = &self.pass.grant.grant.policy;
+        let drains = match policy.on_hangup.unwrap_or(self.plan.provider.on_hangup) {
+            OnHangup::Cancel => false,
+            OnHangup::Drain => true,
+            OnHangup::Settle => self.is_paid(),
+        };
+        drains && operation.usage.is_some() && !operation.free && !operation.websocket && !self.settled
     }
 
     /// The call has an answer, which takes care of itself.
     pub(crate) fn answers(&self) {
-        self.caller.lingers.set(false);
+        self.worker.lingers.set(false);
     }
 
     /// What a call needs to go on alone: its thread, and the key and era by which it can be ended.
@@ -275,8 +276,11 @@ impl Account {
         self.worker.shared.tables.objects().belongs(&self.plan.provider, id, self.pass.grant.grant.project)
     }
 
-    /// What is known when the request was sent and no answer was heard: the provider may have worked on it.
+    /// What is known when no answer was heard: the provider may have worked on what was sent, if anything was.
     pub(crate) fn nothing_heard(&self) -> Reading {
+        if !self.ward.is_out() {
+            return Reading::unsent();
+        }
         Meter::new(&self.plan, 0, &HeaderMap::new(), &self.facts).finish(false)
     }
 

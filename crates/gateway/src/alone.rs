@@ -1,4 +1,5 @@
-//! Calls that go on without their client, because the provider does: so many of a thread at once, and so long at most.
+//! Calls that go on without their client, because the provider does, or to know what is held for them in vain: so many
+//! of a thread at once, and so long at most.
 //! What they would learn is only what the call has cost; where there is no room for them, what was held is charged.
 
 use std::{cell::Cell, future::Future, rc::Rc, time::Duration};

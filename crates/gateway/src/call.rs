@@ -67,14 +67,13 @@ pub(crate) async fn answer(
         started: clock::instant(),
         client: client.peer,
         user_agent: user_agent(request.headers().get(header::USER_AGENT)),
-        lingers: Rc::default(),
         _place: client.place,
     };
-    let (id, peer, lingers) = (caller.id, client.peer, Rc::clone(&caller.lingers));
+    let (id, peer) = (caller.id, client.peer);
     // HOT: hyper keeps the place of a call's future for as long as the connection lives; on the heap it is gone with
     // the call.
     let served = Box::pin(serve(Rc::clone(&worker), peer, caller, request));
-    let mut response = match Outlast::new(served, Rc::clone(&worker), lingers).await {
+    let mut response = match Outlast::new(served, Rc::clone(&worker)).await {
         Ok(response) => response,
         Err(no) => {
             let reason = no.refusal.reason;
@@ -136,7 +135,7 @@ async fn serve(
     drop(picture);
     let (payload, unpacked) = read.body.finish(read.facts.output_cap);
     let account = Account::open(
-        Rc::clone(worker),
+        (Rc::clone(worker), Rc::clone(guard.ward())),
         caller,
         (prices, Arc::clone(&inbound.plan)),
         (pass, ticket),

@@ -44,6 +44,8 @@ pub struct Facts {
     /// The most output tokens over all answers: what the client asked for, lowered to what the policy allows, or the
     /// policy's default. What [`Collected::finish`] takes when no budget says less.
     pub output_cap: Option<u64>,
+    /// Somebody says how much output there shall be: the request, or the policy's default. A policy's limit does not.
+    pub says_cap: bool,
     /// Further models, any of which may be billed.
     pub also_models: Vec<Box<str>>,
     /// What else the price depends on.

@@ -58,6 +58,8 @@ pub struct Meter {
     /// The messages of a WebSocket's client are text that is to be spoken.
     speaks: bool,
     meters: bool,
+    /// The service tier that was asked for, if it is not that of the base price.
+    tier: Option<Box<str>>,
     /// What the stream has surely used by now, where somebody watches.
     floor: Option<Floor>,
 }
@@ -102,6 +104,7 @@ impl Meter {
             characters: facts.characters,
             speaks: false,
             meters: shape.is_some(),
+            tier: facts.asked.tier.clone().filter(|tier| !plan.answer.has_base_tier(tier)),
             floor: None,
         }
     }
@@ -125,6 +128,7 @@ impl Meter {
             characters: None,
             speaks: plan.operation.characters.is_some(),
             meters: plan.answer.shape.is_some(),
+            tier: None,
             floor: None,
         }
     }
@@ -247,6 +251,7 @@ impl Meter {
         let seen = reported && ((ended && !socket) || (stream && self.collector.terminal));
         let complete = !self.meters || refused || idle || seen;
         let pending = self.collector.pending && !reported && !complete;
+        let presumed_tier = self.tier.take().filter(|_| !self.collector.tells_tier());
         let mut usage = self.collector.usage();
         if !complete && !pending {
             self.estimate(&mut usage, reported);
@@ -260,6 +265,7 @@ impl Meter {
             error: self.collector.error().cloned(),
             upstream_id: self.collector.id.take().unwrap_or_default(),
             aside: self.collector.aside(),
+            presumed_tier,
             usage,
         }
     }
@@ -308,6 +314,8 @@ pub struct Reading {
     pub upstream_id: Box<str>,
     /// What another model is billed for.
     pub aside: Option<Box<Usage>>,
+    /// The service tier that was asked for, where the answer tells none: the dearer of it and the base price is billed.
+    pub presumed_tier: Option<Box<str>>,
 }
 
 impl Reading {

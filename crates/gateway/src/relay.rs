@@ -276,8 +276,8 @@ impl Stream {
 }
 
 impl Drop for Stream {
-    /// The client hung up. Where the provider goes on in any case, its answer is read to the end, so that its use is
-    /// known: if there is room for that among the calls that go on alone.
+    /// The client hung up. Where the provider goes on in any case, or money is held for the call, the answer is read to
+    /// its end, so that its use is known: if there is room for that among the calls that go on alone.
     fn drop(&mut self) {
         if self.alone {
             return;

@@ -70,7 +70,7 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// The most client connections at once; more are not accepted until others close.
     pub connections: usize,
-    /// How long the answer of a provider that goes on without a client is read at most.
+    /// How long an answer is read at most whose client is gone.
     pub hangup_drain: Duration,
     /// How many such answers a thread reads at once. Of others, all that was held is charged.
     pub hangup_drains: usize,
@@ -88,8 +88,8 @@ impl Default for Limits {
             websocket_idle: Duration::from_secs(3600),
             keep_alive: Duration::from_secs(25),
             connections: 20_000,
-            hangup_drain: Duration::from_secs(120),
-            hangup_drains: 64,
+            hangup_drain: Duration::from_secs(600),
+            hangup_drains: 256,
         }
     }
 }

@@ -128,6 +128,7 @@ impl Upstreams {
         (outgoing, payload): (&Outgoing<'_>, Payload),
         ward: &Ward,
     ) -> Result<(Answer, Exchange), Error> {
+        ward.goes_out();
         let head = head::write(origin, outgoing, payload.length());
         let home = Home { pool: Rc::clone(&self.pool), endpoint: Arc::clone(&origin.endpoint) };
         let kind = (*outgoing.method == Method::HEAD, outgoing.upgrade.is_some());
@@ -191,6 +192,7 @@ async fn exchange_http2(
         .build()
         .map_err(|_| Error::Invalid("a path that cannot be sent"))?;
     let headers = head::map(outgoing, payload.length())?;
+    ward.goes_out();
     let mut exchange = Box::new(connection.send(outgoing.method, uri, headers, payload));
     ward.wait_for(Waiting::Answer);
     let answer = poll_fn(|cx| exchange.poll_head(cx)).await?;

@@ -55,6 +55,8 @@ pub(crate) struct Ward {
     /// In ticks of the registry's clock.
     deadline: Cell<u64>,
     waiting: Cell<Waiting>,
+    /// Something of the request may have reached a provider.
+    out: Cell<bool>,
     end: Cell<Option<End>>,
     waker: RefCell<Option<Waker>>,
     /// The key and the era in which the call was admitted, once they are known.
@@ -111,6 +113,7 @@ impl Wards {
             slot: Cell::new(0),
             deadline: Cell::new(0),
             waiting: Cell::new(Waiting::Body),
+            out: Cell::new(false),
             end: Cell::new(None),
             waker: RefCell::new(None),
             key: OnceCell::new(),
@@ -196,6 +199,27 @@ impl Ward {
         if self.waiting.get() != waiting {
             self.wait_for(waiting);
         }
+    }
+
+    /// A provider is sought that takes the request. One that had it before has refused it.
+    pub(crate) fn seeks_provider(&self) {
+        self.out.set(false);
+        self.wait_for(Waiting::Provider);
+    }
+
+    /// A connection stands, and the request goes out.
+    pub(crate) fn goes_out(&self) {
+        self.out.set(true);
+    }
+
+    /// Whether something of the request may have reached a provider.
+    pub(crate) fn is_out(&self) -> bool {
+        self.out.get()
+    }
+
+    /// Whether a provider has the whole request, and its answer has not begun.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.waiting.get() == Waiting::Answer
     }
 
     /// Says whose call this is and in which era of the key it was admitted, so that it ends when that has passed.

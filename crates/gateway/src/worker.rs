@@ -72,6 +72,8 @@ pub(crate) struct Worker {
     pub(crate) local: call::Local,
     /// Where bodies go that nobody reads to their end.
     pub(crate) rests: Rests,
+    /// Whether the call that is being polled goes on when its client is gone; the call itself keeps it between two polls.
+    pub(crate) lingers: Cell<bool>,
     warned: Cell<Option<Instant>>,
     drain: Drain,
     alone: Rc<Alone>,
@@ -271,6 +273,7 @@ impl Worker {
             random,
             local,
             rests,
+            lingers: Cell::new(false),
             warned: Cell::new(None),
             drain: Drain::default(),
             alone: Rc::new(Alone::new(limits.hangup_drains, limits.hangup_drain)),

@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::path::JsonPath;
-use keyward_domain::provider::{BodyKind, Operation, Provider};
+use keyward_domain::provider::{BodyKind, Operation, Provider, TierField};
 
 /// Checks the tool sets.
 pub(super) fn tools(findings: &mut Findings<'_>, provider: &Provider) {
@@ -34,7 +34,8 @@ pub(super) fn operation(findings: &mut Findings<'_>, provider: &Provider, place:
             format!("the file has: {}", known.join(", ")),
         );
     }
-    let fields = operation.tier.iter().map(|tier| &tier.path).chain(&operation.thinking).chain(&operation.prediction);
+    let fields =
+        operation.tier.iter().flat_map(TierField::paths).chain(&operation.thinking).chain(&operation.prediction);
     for path in fields.chain(&operation.overrides) {
         field(findings, place, path);
     }

@@ -40,6 +40,11 @@ pub(crate) struct Policy {
     /// budget pays, `refuse` refuses the call. Left out: `clamp`.
     #[schema(example = "clamp")]
     when_short: Option<String>,
+    /// What becomes of a call whose client hangs up: `drain` reads its answer to the end and charges what it cost,
+    /// `cancel` closes the connection and charges all that was held, `settle` is `drain` where money is held for the
+    /// call and `cancel` where not. Left out: what is best with the provider.
+    #[schema(example = "settle")]
+    on_hangup: Option<String>,
     /// The largest request body, in bytes.
     max_body_bytes: Option<u64>,
     /// How long the old secret lives on after a rotation, in milliseconds.

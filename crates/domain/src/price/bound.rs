@@ -14,6 +14,15 @@ pub const TOOLS_FRAME: u64 = 1_100;
 /// 245 (shell), 700 (editor) and 735 (computer).
 pub const PROVIDED_TOOL: u64 = 1_000;
 
+/// The output for each answer that a call gets which says no cap, as long as it can be paid: most answers end before.
+pub const USUAL: u64 = 4_096;
+/// Models give more than they say: what a model gives at most tells how much it thinks, and it needs that part of it.
+const USUAL_PART: u64 = 8;
+/// A call that says no cap may have all that the model gives where that costs at most this part of what is left.
+const EASY_PART: i64 = 100;
+/// An answer of fewer tokens is not worth leaving room for another call.
+const SHORT: u64 = 512;
+
 /// How many tokens a byte can become where texts are normalised first, as models for embeddings do: U+FDFA, three bytes,
 /// becomes eighteen letters.
 pub const NORMALISED: u64 = 6;
@@ -86,6 +95,8 @@ pub enum Tiers<'a> {
     Base,
     /// The base price or this tier.
     Named(&'a str),
+    /// One that nobody has described: if the price does not have it, it may cost anything.
+    Unheard(&'a str),
 }
 
 /// A tool that the provider runs.
@@ -170,6 +181,16 @@ pub enum Unbounded {
         /// The model.
         model: Box<str>,
     },
+    /// A service tier whose price is not known.
+    #[error(
+        "the request asks for the service tier '{tier}', which has no price with {model}: leave it out, or add it to the `tiers` of the price; {OVERLAY}"
+    )]
+    NoTier {
+        /// As the request names it.
+        tier: Box<str>,
+        /// The model.
+        model: Box<str>,
+    },
     /// Something billed apart from tokens whose number is not known.
     #[error(
         "nothing says how many {what} the call can use with {model}: {limit}add `most = {{ {field} = … }}` to the price; {OVERLAY}"
@@ -205,6 +226,8 @@ pub struct Bound {
     pub max_output: Option<u64>,
     /// The most input tokens of the call.
     pub input: u64,
+    /// What a call that says no cap may have, over all answers, so that its prompt has room in the window as well.
+    room: Option<u64>,
     answers: u64,
 }
 
@@ -252,6 +275,7 @@ impl Bound {
             fixed: self.fixed.max(other.fixed),
             rate: self.rate.max(other.rate),
             max_output: self.max_output.zip(other.max_output).map(|(one, two)| one.max(two)),
+            room: self.room.into_iter().chain(other.room).min(),
             input: self.input.max(other.input),
             ..self
         }
@@ -279,6 +303,32 @@ impl Bound {
     #[must_use]
     pub const fn shrinks(&self) -> bool {
         self.cap.is_some() && self.rate > 0
+    }
+
+    /// The cap that a call gets which says none, when this much money is left: all that the model gives where that is
+    /// easily paid; otherwise what an easy part pays, but not so little that usual answers break off. Prompt and answer
+    /// have room in the window: providers refuse a call whose cap leaves none. Nothing where there is no cap.
+    #[must_use]
+    pub fn unasked(&self, left: Money) -> Option<u64> {
+        let wanted = self.cap?;
+        let answers = self.answers.max(1);
+        let given = self.max_output.unwrap_or(wanted);
+        let usual = USUAL.saturating_mul(answers).max(given / USUAL_PART);
+        // What it wants to think comes on top.
+        let usual = usual.saturating_add(self.least.saturating_sub(answers));
+        let easy = i128::from(left.nano() / EASY_PART).saturating_mul(1_000_000);
+        let easy = if self.rate > 0 { u64::try_from(easy / self.rate).unwrap_or(u64::MAX) } else { u64::MAX };
+        let cap = easy.max(usual).min(wanted).min(self.room.unwrap_or(u64::MAX)).max(self.least.min(wanted));
+        Some((cap - cap % answers).max(answers.min(wanted)))
+    }
+
+    /// The same when not even that is left: what half of it pays, so that another call can go beside this one; all of it
+    /// where half would pay for next to nothing. `None`: nothing can be paid.
+    #[must_use]
+    pub fn unasked_when_short(&self, left: Money) -> Option<u64> {
+        let enough = SHORT.saturating_mul(self.answers.max(1)).saturating_add(self.least);
+        let half = self.affordable(Money::from_nano(left.nano() / 2)).filter(|cap| *cap >= enough);
+        half.or_else(|| self.affordable(left))
     }
 
     /// The largest cap, up to the one that was asked for, that this much money pays: a multiple of the number of
@@ -314,6 +364,11 @@ impl Price {
     /// The bound of a call by this price.
     fn bound(&self, ask: &Ask<'_>) -> Result<Bound, Unbounded> {
         let answers = ask.answers.max(1);
+        if let Tiers::Unheard(tier) = ask.tier
+            && !self.has_tier(tier)
+        {
+            return Err(Unbounded::NoTier { tier: tier.into(), model: self.model.clone() });
+        }
         let (turns, fees) = self.tools(ask)?;
         let input = self.most_input(ask, turns)?;
         let dearest = self.dearest(ask, input, turns > 1 || ask.unseen > 0);
@@ -324,7 +379,8 @@ impl Price {
         fixed = fixed.saturating_add(self.units(ask)?);
         let output = scaled(dearest.output);
         let max_output = self.max_output.map(|most| most.saturating_mul(answers));
-        let mut bound = Bound { max_output, input, answers, ..Bound::default() };
+        let room = self.context.map(|context| context.saturating_sub(input).max(context / 2).saturating_mul(answers));
+        let mut bound = Bound { max_output, input, room, answers, ..Bound::default() };
         if output > 0 {
             let of = |tokens: u64| output.saturating_mul(i128::from(tokens)).saturating_mul(i128::from(turns));
             fixed = fixed.saturating_add(of(ask.predicted.saturating_mul(answers)));
@@ -362,9 +418,10 @@ impl Price {
     fn dearest(&self, ask: &Ask<'_>, input: u64, media: bool) -> Dearest {
         let mut dearest = Dearest { input: 0, output: 0 };
         let may = |tier: &str| match ask.tier {
-            Tiers::Any => true,
+            Tiers::Any | Tiers::Unheard(_) => true,
             Tiers::Base => false,
-            Tiers::Named(name) => name == tier,
+            // One without a price of its own may cost as much as any other.
+            Tiers::Named(name) => name == tier || !self.has_tier(name),
         };
         // HOT: most prices have neither hours nor steps nor tiers.
         for clock in std::iter::once(None).chain(self.clock.iter().map(Some)) {
@@ -382,6 +439,10 @@ impl Price {
             }
         }
         dearest
+    }
+
+    fn has_tier(&self, name: &str) -> bool {
+        self.tiers.iter().any(|entry| *entry.tier == *name)
     }
 
     /// How often the model reads its input at most, and what the tools cost in femto-USD.

@@ -139,6 +139,14 @@ pub struct UsageShape {
     pub events: Vec<Box<str>>,
 }
 
+impl UsageShape {
+    /// Whether a tier's name means the base price.
+    #[must_use]
+    pub fn has_base_tier(&self, tier: &str) -> bool {
+        self.base_tiers.iter().any(|base| **base == *tier)
+    }
+}
+
 /// Where the provider states the cost itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -53,12 +53,23 @@ pub enum ToolUse {
 pub struct TierField {
     /// The path.
     pub path: Box<str>,
-    /// Values of the request that mean that value's tier or the base price and no other. Whatever else is written may
-    /// be billed as any tier.
+    /// Other spellings of it that the provider takes as well. A request that has more than one is refused.
+    #[serde(default)]
+    pub also: Vec<Box<str>>,
+    /// Values of the request that mean that value's tier or the base price and no other; the base price alone where the
+    /// usage shape has them among its `base_tiers`. What else stands there may be billed as any tier. A value that is in
+    /// neither list, nor a tier of the price, has no bound.
     pub fixed: Vec<Box<str>>,
     /// What a request without the field means. None: any tier, for the account may have a default of its own.
     #[serde(default)]
     pub absent: Option<Box<str>>,
+}
+
+impl TierField {
+    /// The path in every spelling.
+    pub fn paths(&self) -> impl Iterator<Item = &Box<str>> {
+        std::iter::once(&self.path).chain(&self.also)
+    }
 }
 
 impl ToolSet {

@@ -20,7 +20,7 @@ use keyward_domain::{
     secret::PlainKey,
     usage::Outcome,
 };
-use std::{future::poll_fn, rc::Rc, sync::Arc};
+use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc};
 
 /// The most of an error answer that is read; the rest is not shown.
 const MAX_ERROR: usize = 64 << 10;
@@ -65,7 +65,8 @@ impl Call<'_> {
             };
             let again = payload.again();
             account.sent_with(&candidate)?;
-            let (answer, mut exchange) = match self.exchange(&candidate, &key, payload, account.is_paid()).await {
+            let paid = (account.is_paid(), account.drains_on_hangup());
+            let (answer, mut exchange) = match self.exchange(&candidate, &key, payload, paid).await {
                 Ok(answered) => answered,
                 Err(failure) => return Err(failure.settle(&mut account)),
             };
@@ -93,13 +94,14 @@ impl Call<'_> {
         Err(refused)
     }
 
-    /// Sends the call under one credential and waits for the answer's head.
+    /// Sends the call under one credential and waits for the answer's head. `once`: it is sent once at most. `lingers`:
+    /// from the moment in which the provider has the whole of it, the call goes on without its client.
     async fn exchange(
         &self,
         candidate: &LiveCredential,
         key: &PlainKey,
         payload: Payload,
-        once: bool,
+        (once, lingers): (bool, bool),
     ) -> Result<(Answer, Exchange), Failure> {
         let provider = &self.inbound.plan.provider;
         let operation = &self.inbound.plan.operation;
@@ -130,9 +132,15 @@ impl Call<'_> {
             upgrade: socket.then_some("websocket"),
             once,
         };
-        self.guard.wait_for(Waiting::Provider);
+        self.guard.seeks_provider();
         let sending = self.worker.upstreams.send(&candidate.origin, &outgoing, payload, &self.guard);
-        self.guard.guard(sending).await.map_err(Failure::Ended)?.map_err(Failure::Upstream)
+        let mut answered = pin!(self.guard.guard(sending));
+        let answered = poll_fn(|cx| {
+            let polled = answered.as_mut().poll(cx);
+            self.worker.lingers.set(lingers && self.guard.awaits_answer());
+            polled
+        });
+        answered.await.map_err(Failure::Ended)?.map_err(Failure::Upstream)
     }
 
     /// Begins to relay an answer that is not an error.

@@ -28,7 +28,7 @@ const OUTPUT_CAP: HeaderName = HeaderName::from_static("keyward-output-cap");
 pub(super) struct Notes {
     /// The key, when there are budgets above it.
     grant: Option<Arc<LiveGrant>>,
-    /// The output cap, when it was lowered to what a budget pays.
+    /// The output cap, when it is lower than what was asked for, or than what the model gives when nothing was.
     lowered: Option<u64>,
 }
 
@@ -51,6 +51,8 @@ struct Line {
     cap: u64,
     /// Whether the cap may be lowered.
     clamp: bool,
+    /// Whether the cap is somebody's wish.
+    said: bool,
 }
 
 impl Cost for Line {
@@ -59,7 +61,9 @@ impl Cost for Line {
     }
 
     fn lower_to(&mut self, affordable: Money) -> bool {
-        let lower = self.bound.affordable(affordable).filter(|cap| self.clamp && *cap < self.cap);
+        let bound = &self.bound;
+        let pays = if self.said { bound.affordable(affordable) } else { bound.unasked_when_short(affordable) };
+        let lower = pays.filter(|cap| self.clamp && *cap < self.cap);
         self.cap = lower.unwrap_or(self.cap);
         lower.is_some()
     }
@@ -86,8 +90,14 @@ pub(super) async fn reserve(
         let bound = inspect::bound(facts, plan, prices, now)?;
         let clamp = grant.grant.policy.when_short.unwrap_or_default() == WhenShort::Clamp;
         let wanted = bound.cap.unwrap_or(0);
-        let mut line = Line { bound, cap: wanted, clamp };
-        let holding = worker.shared.bank.hold(&grant.purses, &mut line, now);
+        let mut line = Line { bound, cap: wanted, clamp, said: facts.says_cap };
+        let bank = &worker.shared.bank;
+        if !line.said
+            && let Some(left) = bank.left(&grant.purses, now)
+        {
+            line.cap = bound.unasked(left).unwrap_or(wanted);
+        }
+        let holding = bank.hold(&grant.purses, &mut line, now);
         let held = guard.guard(holding).await.map_err(relay::ended)?;
         pass.money = Some(held.map_err(|short| admit::unpaid(&short, now))?);
         if bound.cap.is_some() {

@@ -1,10 +1,9 @@
 //! A call that outlasts its client: when hyper drops it, because the client is gone, and it was sent to a provider that
-//! goes on in any case, it goes on alone.
+//! goes on in any case, or money is held for it, it goes on alone.
 
 use crate::{inbound::Rejected, relay::Relay, worker::Worker};
 use http::Response;
 use std::{
-    cell::Cell,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -19,16 +18,17 @@ where
 {
     served: Option<Served<F>>,
     worker: Rc<Worker>,
-    /// Whether it goes on when it is dropped now.
-    lingers: Rc<Cell<bool>>,
+    /// Whether it goes on when it is dropped now. The call says so through its thread while it is polled, so that
+    /// nothing is shared, and nothing is allocated.
+    lingers: bool,
 }
 
 impl<F> Outlast<F>
 where
     F: Future<Output = Result<Response<Relay>, Rejected>> + 'static,
 {
-    pub(super) const fn new(served: Served<F>, worker: Rc<Worker>, lingers: Rc<Cell<bool>>) -> Self {
-        Self { served: Some(served), worker, lingers }
+    pub(super) const fn new(served: Served<F>, worker: Rc<Worker>) -> Self {
+        Self { served: Some(served), worker, lingers: false }
     }
 }
 
@@ -39,8 +39,10 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.worker.lingers.set(self.lingers);
         let Some(served) = &mut self.served else { return Poll::Pending };
         let done = served.as_mut().poll(cx);
+        self.lingers = self.worker.lingers.get();
         if done.is_ready() {
             self.served = None;
         }
@@ -53,7 +55,7 @@ where
     F: Future<Output = Result<Response<Relay>, Rejected>> + 'static,
 {
     fn drop(&mut self) {
-        if !self.lingers.get() {
+        if !self.lingers {
             return;
         }
         if let Some(served) = self.served.take()

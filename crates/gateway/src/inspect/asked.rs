@@ -62,10 +62,14 @@ impl Asked {
             overridden: all(plan, scan, Role::Override).any(|hit| set(&hit)),
             ..Self::default()
         };
-        if let Some(hit) = first(plan, scan, Role::Tier).filter(set) {
+        for hit in all(plan, scan, Role::Tier).filter(set) {
+            let field = plan.field(hit.id);
+            if asked.tier.is_some() {
+                asked.unclear = Some(format!("the field '{field}' is there in two spellings: send one").into());
+            }
             asked.tier = json::text_of(body, hit).map(Into::into);
             if asked.tier.is_none() {
-                asked.unclear = Some(format!("the field '{}' must be a text", plan.field(hit.id)).into());
+                asked.unclear = Some(format!("the field '{field}' must be a text").into());
             }
         }
         if let Some(tools) = &plan.tools {

@@ -119,6 +119,7 @@ pub fn json(inbound: &Inbound, body: Bytes, policy: &Policy) -> Result<Collected
     facts.asked = Asked::read(plan, &scan, body);
     let (caps, wish) = Caps::read(plan, &scan, body, policy)?;
     facts.output_cap = wish.cap;
+    facts.says_cap = wish.said;
     facts.asked.answers = wish.answers;
     if let Some(id) = wish.unclear {
         facts.asked.unclear = Some(cap::not_a_number(plan, id).message.into());

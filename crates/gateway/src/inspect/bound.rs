@@ -8,7 +8,7 @@ use keyward_domain::{
         Price, PriceBook,
         bound::{Ask, Bound, Count, Output, Run, Tiers, Tool, Unbounded},
     },
-    provider::{BodyKind, Counter, Operation, ToolUse},
+    provider::{BodyKind, Counter, ToolUse},
     refusal::{Reason, Refusal},
 };
 
@@ -68,7 +68,7 @@ fn ask<'a>(facts: &'a Facts, plan: &'a OperationPlan) -> Ask<'a> {
         unseen: asked.unseen.saturating_add(references).saturating_add(u64::from(operation.opaque)),
         apart: operation.output_cap.is_empty() && !operation.opaque && operation.request == BodyKind::Json,
         cache_writes: operation.cache_marks.is_empty() || asked.cached,
-        tier: tiers(operation, asked),
+        tier: tiers(plan, asked),
         tools: asked.tools.iter().map(tool).collect(),
         provided_tools: asked.provided_tools,
         any_tools: asked.any_tools || operation.opaque,
@@ -108,12 +108,16 @@ const fn run(used: ToolUse) -> Run {
     }
 }
 
-fn tiers<'a>(operation: &Operation, asked: &'a Asked) -> Tiers<'a> {
-    let Some(field) = &operation.tier else { return Tiers::Any };
-    match &asked.tier {
-        Some(tier) if field.fixed.iter().any(|known| **known == **tier) => Tiers::Named(tier),
-        None if field.absent.is_some() => Tiers::Base,
-        _ => Tiers::Any,
+fn tiers<'a>(plan: &OperationPlan, asked: &'a Asked) -> Tiers<'a> {
+    let Some(field) = &plan.operation.tier else { return Tiers::Any };
+    let Some(tier) = &asked.tier else { return if field.absent.is_some() { Tiers::Base } else { Tiers::Any } };
+    let fixed = field.fixed.iter().any(|known| **known == **tier);
+    match (fixed, plan.answer.has_base_tier(tier)) {
+        (true, true) => Tiers::Base,
+        (true, false) => Tiers::Named(tier),
+        // `auto` means the base price in an answer, and leaves the choice to the provider in a request.
+        (false, true) => Tiers::Any,
+        (false, false) => Tiers::Unheard(tier),
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Wish {
     pub(super) answers: u64,
     /// The most output tokens over all of them.
     pub(super) cap: Option<u64>,
+    /// Whether the cap is somebody's wish, and not only a limit.
+    pub(super) said: bool,
     /// The field whose number of answers can be read in two ways.
     pub(super) unclear: Option<u16>,
 }
@@ -59,7 +61,7 @@ impl Caps {
             ));
         }
         if plan.cap.is_empty() {
-            return Ok((Self::default(), Wish { answers, cap: None, unclear }));
+            return Ok((Self::default(), Wish { answers, cap: None, said: false, unclear }));
         }
         let present: Vec<_> = all(plan, scan, Role::Cap)
             .filter(|hit| hit.kind != Kind::Null)
@@ -74,15 +76,15 @@ impl Caps {
             .try_fold(0, |most: u64, asked| asked.map(|asked| most.max(asked)));
         let total = |each: u64| each.max(1).saturating_mul(answers);
         let limit = limit.map(|limit| total(limit / answers));
-        let cap = if present.is_empty() {
-            let default = policy.default_output_tokens.map(|default| total(default / answers));
-            default.map(|default| limit.unwrap_or(u64::MAX).min(default)).or(limit)
+        let wish = if present.is_empty() {
+            policy.default_output_tokens.map(|default| total(default / answers))
         } else {
             // One that cannot be read, or is nought, could mean "no limit" to somebody.
-            asked.map(|asked| limit.unwrap_or(u64::MAX).min(total(asked))).or(limit)
+            asked.map(total)
         };
+        let cap = wish.map(|wish| limit.unwrap_or(u64::MAX).min(wish)).or(limit);
         let place = if present.is_empty() { place(plan, scan) } else { None };
-        Ok((Self { present, place, answers }, Wish { answers, cap, unclear }))
+        Ok((Self { present, place, answers }, Wish { answers, cap, said: wish.is_some(), unclear }))
     }
 
     /// The changes that make this the most output over all answers.

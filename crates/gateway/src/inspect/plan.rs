@@ -2,7 +2,7 @@
 
 use super::json::{Names, Sort};
 use crate::tap::paths::{Paths, join};
-use keyward_domain::provider::{ModelSource, Operation, Provider, ToolSet, ToolUse};
+use keyward_domain::provider::{ModelSource, Operation, Provider, TierField, ToolSet, ToolUse};
 
 /// What a watched field is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl RequestPlan {
             plan.watch("stream_options", Role::StreamOptions);
             plan.watch("stream_options.include_usage", Role::IncludeUsage);
         }
-        plan.watch_all(operation.tier.iter().map(|tier| &tier.path), Role::Tier);
+        plan.watch_all(operation.tier.iter().flat_map(TierField::paths), Role::Tier);
         plan.watch_all(&operation.thinking, Role::Thinking);
         plan.watch_all(&operation.prediction, Role::Prediction);
         plan.watch_all(&operation.overrides, Role::Override);

@@ -57,6 +57,13 @@ impl Reading {
             usage.buckets = Buckets::default();
         }
         let mut cost = price.cost(usage, at);
+        if let Some(tier) = &self.presumed_tier {
+            let presumed = Usage { tier: Some(tier.clone()), ..usage.clone() };
+            let dearer = price.cost(&presumed, at);
+            if dearer > cost || price.lacks(&presumed, &[]) {
+                (*usage, cost) = (presumed, dearer.max(cost));
+            }
+        }
         let mut lacks = self.pending || (!complete && !price.by_tokens() && !by_characters);
         if let Some(aside) = &self.aside {
             let of_aside = prices.of_call(provider, "", aside.model.as_deref(), at);

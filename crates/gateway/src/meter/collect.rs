@@ -215,6 +215,11 @@ impl Collector {
         Usage { buckets, units, provider_cost: self.cost, model: self.model.clone(), ..Usage::default() }
     }
 
+    /// Whether the answer has said under which service tier it was made.
+    pub(super) const fn tells_tier(&self) -> bool {
+        self.tier.is_some()
+    }
+
     /// The use in disjoint buckets.
     pub(super) fn usage(&mut self) -> Usage {
         let plan = Arc::clone(&self.plan);

@@ -125,6 +125,11 @@ impl AnswerPlan {
         self.shape.as_ref().is_some_and(reports)
     }
 
+    /// Whether a service tier's name means the base price.
+    pub(crate) fn has_base_tier(&self, tier: &str) -> bool {
+        self.shape.as_ref().is_some_and(|shape| shape.has_base_tier(tier))
+    }
+
     /// What is billed besides tokens.
     pub(super) fn apart(&self) -> &[Counter] {
         self.shape.as_ref().map_or(&[], |shape| &shape.apart)

@@ -238,6 +238,11 @@ impl Bank {
         outlooks.min_by_key(|(_, outlook)| outlook.spendable)
     }
 
+    /// What the tightest budget can pay, as far as this node knows. None: none is open.
+    pub(crate) fn left(&self, purses: &[Arc<Purse>], now: Millis) -> Option<Money> {
+        self.tightest(purses, now).map(|(_, outlook)| Money::from_nano(outlook.spendable.max(0)))
+    }
+
     /// What is left for further calls of a key, as far as this node knows: the least of its budgets.
     pub(crate) fn remaining(purses: &[Arc<Purse>], now: Millis) -> Option<Money> {
         let known = |purse: &Arc<Purse>| purse.look(now, |pot| pot.outlook().spendable.max(0));

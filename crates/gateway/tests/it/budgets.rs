@@ -1,6 +1,6 @@
 //! Budgets from outside: what is held before a call is sent, what it costs in the end, and what the client is told.
 
-use crate::house::{House, Plan, Played, message, rest, soon, until, write};
+use crate::house::{House, Plan, Played, message, rest, soon, write};
 use keyward_domain::{
     BudgetId, KeyId, Money, ProjectId,
     budget::{Account, Budget, Hold, Scope, SharedRates},
@@ -17,15 +17,16 @@ use std::{
 };
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
-const CHAT: &str = r#"{"model":"m","max_tokens":10,"messages":[]}"#;
-const STREAM: &str = r#"{"model":"m","max_tokens":10,"stream":true,"messages":[]}"#;
-const BEGIN: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
-const PIECE: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}],\"usage\":null}\n\n";
+pub(crate) const CHAT: &str = r#"{"model":"m","max_tokens":10,"messages":[]}"#;
+pub(crate) const STREAM: &str = r#"{"model":"m","max_tokens":10,"stream":true,"messages":[]}"#;
+pub(crate) const BEGIN: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+pub(crate) const PIECE: &str =
+    "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}],\"usage\":null}\n\n";
 /// Seven tokens of input and three of output, at 1 and 10 USD a million.
-const USED: i64 = 7 * 1_000 + 3 * 10_000;
-const ANSWER: &str = r#"{"id":"x","model":"m","usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
+pub(crate) const USED: i64 = 7 * 1_000 + 3 * 10_000;
+pub(crate) const ANSWER: &str = r#"{"id":"x","model":"m","usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
 
-fn ok(body: &str) -> String {
+pub(crate) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -41,7 +42,7 @@ fn project() -> Scope {
     Scope::Project(ProjectId::new(1, [2; 10]))
 }
 
-fn with_budget(nano: i64) -> Plan {
+pub(crate) fn with_budget(nano: i64) -> Plan {
     Plan { budgets: vec![budget(1, key(), nano), budget(2, Scope::Organisation, 10_000_000_000)], ..Plan::default() }
 }
 
@@ -54,7 +55,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The hold and the settlement of the one call that was made.
-async fn books(house: &House) -> (Hold, UsageEvent) {
+pub(crate) async fn books(house: &House) -> (Hold, UsageEvent) {
     let [GatewayEvent::Hold(hold), GatewayEvent::Usage(usage)] = &soon(house.events(2)).await[..] else {
         panic!("a hold and a settlement")
     };
@@ -118,6 +119,49 @@ async fn without_a_cap_of_the_clients_one_is_added_and_a_small_budget_lowers_it(
 }
 
 #[tokio::test]
+async fn calls_that_say_no_cap_leave_room_for_each_other() {
+    let provider = Played::start().await;
+    // The largest answer of this model costs a dollar.
+    let house = House::build(provider.address(), with_budget(1_000_000_000));
+    let mut open = Vec::new();
+    for _ in 0..9 {
+        let mut client = house.connect().await;
+        write(&mut client, house.post("/chat", r#"{"model":"large","messages":[]}"#)).await;
+        let mut upstream = soon(provider.accept()).await;
+        let (_, body) = message(&mut upstream).await;
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        open.push((client, upstream, body["max_tokens"].as_u64().unwrap()));
+    }
+    let caps: Vec<u64> = open.iter().map(|(_, _, cap)| *cap).collect();
+    // An eighth of what the model gives; then half of what is left, and half of that.
+    assert_eq!(caps[..7], [12_500; 7]);
+    assert!((6_000..6_250).contains(&caps[7]) && (3_000..3_125).contains(&caps[8]), "{caps:?}");
+    for (client, upstream, cap) in &mut open {
+        write(upstream, ok(ANSWER)).await;
+        let (head, _) = message(client).await;
+        assert_eq!(header(&head, "keyward-output-cap"), Some(&*cap.to_string()));
+    }
+}
+
+#[tokio::test]
+async fn a_cap_that_somebody_says_is_not_second_guessed() {
+    for (default, cap) in [(None, "\"max_tokens\":90000,"), (Some(90_000), "")] {
+        let provider = Played::start().await;
+        let mut plan = with_budget(1_000_000_000);
+        plan.policy.default_output_tokens = default;
+        let house = House::build(provider.address(), plan);
+        let mut client = house.connect().await;
+        write(&mut client, house.post("/chat", &format!(r#"{{"model":"large",{cap}"messages":[]}}"#))).await;
+        let mut upstream = soon(provider.accept()).await;
+        let (_, body) = message(&mut upstream).await;
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["max_tokens"], 90_000);
+        write(&mut upstream, ok(ANSWER)).await;
+        assert_eq!(header(&message(&mut client).await.0, "keyward-output-cap"), None);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_says_which_budget_and_what_is_left_of_it() {
     let provider = Played::start().await;
     let mut plan = with_budget(2_000_000);
@@ -172,64 +216,6 @@ async fn what_has_no_price_is_refused_under_a_budget() {
         write(&mut client, request).await;
         let (head, _) = message(&mut client).await;
         assert_eq!(header(&head, "keyward-error"), Some("unpriced"), "{head}");
-    }
-}
-
-#[tokio::test]
-async fn a_hang_up_keeps_the_hold_where_the_provider_stops() {
-    for answered in [false, true] {
-        let provider = Played::start().await;
-        let house = House::build(provider.address(), with_budget(1_000_000_000));
-        let mut client = house.connect().await;
-        write(&mut client, house.post("/chat", STREAM)).await;
-        let mut upstream = provider.accept().await;
-        message(&mut upstream).await;
-        if answered {
-            write(&mut upstream, format!("{BEGIN}{PIECE}")).await;
-            soon(until(&mut client, "delta")).await;
-        }
-        drop(client);
-        assert_eq!(soon(rest(&mut upstream)).await, "", "it is told at once");
-        let (hold, usage) = books(&house).await;
-        assert_eq!((usage.cost, usage.outcome), (hold.amount, Outcome::ClientGone));
-    }
-}
-
-#[tokio::test]
-async fn a_provider_that_goes_on_is_read_to_the_end_without_a_client() {
-    for (answered, places) in [(false, 64), (true, 64), (true, 0)] {
-        let provider = Played::start().await;
-        let house = House::build(
-            provider.address(),
-            Plan {
-                on_hangup: "drain",
-                settings: Box::new(move |settings| settings.limits.hangup_drains = places),
-                ..with_budget(1_000_000_000)
-            },
-        );
-        let mut client = house.connect().await;
-        write(&mut client, house.post("/chat", STREAM)).await;
-        let mut upstream = provider.accept().await;
-        message(&mut upstream).await;
-        if answered {
-            write(&mut upstream, format!("{BEGIN}{PIECE}")).await;
-            soon(until(&mut client, "delta")).await;
-        }
-        drop(client);
-        if places == 0 {
-            assert_eq!(soon(rest(&mut upstream)).await, "", "there is no room for it");
-            let (hold, usage) = books(&house).await;
-            assert_eq!(usage.cost, hold.amount);
-            continue;
-        }
-        if !answered {
-            write(&mut upstream, format!("{BEGIN}{PIECE}")).await;
-        }
-        let end = "data: {\"choices\":[],\"model\":\"m\",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}}\n\n";
-        write(&mut upstream, end).await;
-        drop(upstream);
-        let (_, usage) = books(&house).await;
-        assert_eq!((usage.cost, usage.outcome), (Money::from_nano(USED), Outcome::ClientGone));
     }
 }
 

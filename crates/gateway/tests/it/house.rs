@@ -195,7 +195,7 @@ fn new_token() -> NewToken {
     token::generate(Environment::Production, None, &random).unwrap()
 }
 
-/// One model: 1 USD for a million tokens of input, 10 for output, a thousand of them at most.
+/// A model: 1 USD for a million tokens of input, 10 for output, a thousand of them at most. And one that gives more.
 fn prices() -> PriceBook {
     let rates = Rates { input: Some(1_000_000_000), output: Some(10_000_000_000), ..Rates::default() };
     let price = Price {
@@ -206,7 +206,9 @@ fn prices() -> PriceBook {
         max_output: Some(1_000),
         ..Price::default()
     };
-    PriceBook::new("test-1", vec![price])
+    let large =
+        Price { model: "large".into(), context: Some(400_000), max_output: Some(100_000), ..Price::clone(&price) };
+    PriceBook::new("test-1", vec![price, large])
 }
 
 fn descriptor(http2: bool, on_hangup: &str) -> Provider {

@@ -5,6 +5,7 @@
 mod bodies;
 mod budgets;
 mod calls;
+mod hangups;
 mod house;
 mod lender;
 mod sockets;

@@ -42,6 +42,8 @@ fn refused(stage: &Stage, field: &str) -> Option<String> {
         "default_output_tokens" => json!(7),
         // What is refused needs a budget that is short: the page of budgets is held against that.
         "when_short" => json!("refuse"),
+        // Nothing is refused by this one.
+        "on_hangup" => json!("drain"),
         "requests_per_minute" | "tokens_per_minute" | "concurrency" | "max_output_tokens" | "max_body_bytes" => {
             json!(1)
         }

@@ -228,3 +228,71 @@ fn a_refusal_says_how_to_price_it() {
     assert!(told.contains("gpt-9") && told.contains("prices/"), "{told}");
     assert!(Unbounded::NoOutputLimit("m".into()).to_string().contains("default_output_tokens"));
 }
+
+/// A model with room for long answers, at two thousand nano-dollars for a token of output.
+fn large(max_output: u64) -> Price {
+    Price { context: Some(1_000_000), max_output: Some(max_output), ..price() }
+}
+
+fn unasked(price: &Price, ask: &Ask<'_>, left: i64) -> u64 {
+    let bound = of(price, ask, None).expect("a bound");
+    let cap = bound.unasked(Money::from_nano(left)).expect("a cap");
+    assert!(bound.cap.is_some_and(|wanted| cap <= wanted), "never above what the model gives");
+    assert_eq!(cap % bound.answers.max(1), 0);
+    cap
+}
+
+#[test]
+fn a_call_without_a_cap_gets_what_is_easily_paid_and_not_too_little() {
+    let (small, whole) = (large(32_768), 32_768 * 2_000 * 100);
+    for (left, cap) in [
+        (i64::MAX, 32_768),
+        (whole, 32_768),
+        (whole - 200_000, 32_767),
+        (whole / 2, 16_384),
+        (whole / 8, 4_096),
+        (whole / 9, 4_096),
+        (1, 4_096),
+        (0, 4_096),
+    ] {
+        assert_eq!(unasked(&small, &ask(), left), cap, "{left}");
+    }
+    assert_eq!(unasked(&large(128_000), &ask(), 0), 16_000, "who can give much thinks much");
+    assert_eq!(unasked(&large(1_000), &ask(), 0), 1_000, "a model that gives less");
+    let two = Ask { answers: 2, ..ask() };
+    assert_eq!(unasked(&small, &two, 0), 8_192, "for each answer");
+    assert_eq!(unasked(&small, &two, i64::MAX), 65_536);
+    let thinks = Bound::of([&small], &ask(), None, 10_001).expect("a bound");
+    assert_eq!(thinks.unasked(Money::ZERO), Some(14_096), "and what it wants to think");
+    let limited = of(&small, &ask(), Some(100)).expect("a bound");
+    assert_eq!(limited.unasked(Money::from_nano(i64::MAX)), Some(100), "a policy's limit");
+    let embeds = Ask { output: Output::default(), ..ask() };
+    assert_eq!(of(&small, &embeds, None).expect("a bound").unasked(Money::ZERO), None, "nothing to cap");
+}
+
+#[test]
+fn prompt_and_answer_have_room_in_the_window() {
+    let tight = Price { context: Some(10_000), max_output: Some(10_000), ..price() };
+    let of_bytes = |bytes: u64| unasked(&tight, &Ask { bytes, ..ask() }, i64::MAX);
+    assert_eq!(of_bytes(1_000), 10_000 - 1_000 - FRAME);
+    assert_eq!(of_bytes(9_000), 5_000, "its tokens are fewer than its bytes");
+    assert_eq!(of_bytes(90_000), 5_000);
+}
+
+#[test]
+fn when_even_that_is_short_half_is_left_for_another_call() {
+    let bound = of(&large(32_768), &ask(), None).expect("a bound");
+    let paying = |cap| bound.hold(cap);
+    let half_of = |cap| Money::from_nano(paying(cap).nano() * 2);
+    assert_eq!(bound.unasked_when_short(half_of(2_000)), Some(2_000));
+    assert_eq!(bound.unasked_when_short(half_of(513)), Some(513));
+    assert!(bound.unasked_when_short(half_of(512)).is_some_and(|cap| cap > 1_024), "half of it is too short: all");
+    assert_eq!(bound.unasked_when_short(paying(1)), Some(1));
+    assert_eq!(bound.unasked_when_short(paying(0)), None);
+    for left in (0..40_000_000).step_by(77_777) {
+        let left = Money::from_nano(left);
+        let cap = bound.unasked_when_short(left);
+        assert_eq!(cap.is_some(), bound.affordable(left).is_some(), "refused only where nothing can be paid");
+        assert!(cap.is_none_or(|cap| bound.hold(cap) <= left));
+    }
+}

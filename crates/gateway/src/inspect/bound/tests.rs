@@ -251,6 +251,45 @@ fn what_can_be_read_in_two_ways_is_refused_by_name() {
 }
 
 #[test]
+fn the_tier_that_was_asked_for_is_priced() {
+    let rate = |target: &str, tier: &str| {
+        let bound = bounded(target, &format!(r#"{{"model":"gpt-5.4"{tier}}}"#));
+        bound.hold(1_000_001).nano() - bound.hold(1).nano()
+    };
+    let gemini = "/gemini/v1beta/models/gemini-3-flash-preview:generateContent";
+    let azure = "/azure-openai/openai/v1/chat/completions";
+    for (target, tier, dollars) in [
+        // The project may have a default of its own.
+        (CHAT, "", 30),
+        (CHAT, r#","service_tier":"auto""#, 30),
+        (CHAT, r#","service_tier":null"#, 30),
+        (CHAT, r#","service_tier":"priority""#, 30),
+        (CHAT, r#","service_tier":"default""#, 15),
+        (CHAT, r#","service_tier":"flex""#, 15),
+        (azure, r#","service_tier":"default""#, 15),
+        (gemini, "", 3),
+        (gemini, r#","serviceTier":null"#, 3),
+        (gemini, r#","serviceTier":"standard""#, 3),
+        (gemini, r#","service_tier":"flex""#, 3),
+    ] {
+        assert_eq!(rate(target, tier), dollars * 1_000_000_000, "{target} {tier}");
+    }
+    for tier in ["priority", "SERVICE_TIER_PRIORITY"] {
+        for field in ["serviceTier", "service_tier"] {
+            assert_eq!(rate(gemini, &format!(r#","{field}":"{tier}""#)), 5_400_000_000, "{tier}");
+        }
+    }
+    for (target, field) in [(CHAT, "service_tier"), (gemini, "serviceTier")] {
+        let (reason, message) = refused(target, &format!(r#"{{"model":"gpt-5.4","{field}":"ultrafast"}}"#));
+        assert_eq!(reason, Reason::Unpriced);
+        assert!(message.contains("'ultrafast'"), "{message}");
+    }
+    let (reason, message) = refused(gemini, r#"{"serviceTier":"standard","service_tier":"priority"}"#);
+    assert_eq!(reason, Reason::MalformedRequest);
+    assert!(message.contains("two spellings"), "{message}");
+}
+
+#[test]
 fn a_cap_that_cannot_be_read_is_written_anew() {
     for cap in ["-1", "\"1e9\"", "[5]", "true", "{}", "1e99", "18446744073709551617", "\" 5\"", "\"0x7fffffff\""] {
         let (open, bound) = read(CHAT, &format!(r#"{{"model":"gpt-5.4","max_tokens":{cap}}}"#)).expect("sound");
@@ -272,6 +311,16 @@ fn a_cap_that_cannot_be_read_is_written_anew() {
 
 #[test]
 fn the_policys_default_and_limit_make_the_cap() {
+    for (default, body, said) in [
+        (None, r#"{"model":"m"}"#, false),
+        (None, r#"{"model":"m","max_tokens":-1}"#, false),
+        (None, r#"{"model":"m","max_tokens":9}"#, true),
+        (Some(5), r#"{"model":"m"}"#, true),
+    ] {
+        let policy = Policy { default_output_tokens: default, max_output_tokens: Some(7), ..Policy::default() };
+        let read = json_body(&inbound_of(CHAT), Bytes::copy_from_slice(body.as_bytes()), &policy).expect("sound");
+        assert_eq!(read.facts.says_cap, said, "{body}: a limit is nobody's wish");
+    }
     let capped = |default, limit, body: &str| {
         let policy = Policy { default_output_tokens: default, max_output_tokens: limit, ..Policy::default() };
         let read = json_body(&inbound_of(CHAT), Bytes::copy_from_slice(body.as_bytes()), &policy).expect("sound");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::tables::tests::operation;
 use keyward_domain::{
-    price::Fees,
+    price::{Fees, TierRates},
     provider::{Operation, Provider, UsageShape},
     usage::Units,
 };
@@ -221,4 +221,35 @@ fn a_session_pays_for_what_another_model_wrote_down() {
     assert_eq!((bill.usage.buckets.input, bill.usage.buckets.output, bill.usage.units.millis), (13, 5, 1_500));
     let bill = session("nobody");
     assert_eq!((bill.cost, bill.basis), (Money::from_nano(9_000), CostBasis::Incomplete));
+}
+
+#[test]
+fn a_tier_that_no_answer_tells_is_the_one_that_was_asked_for_unless_that_is_cheaper() {
+    let shape = |tier: &[&str]| json!({"roots": ["usage"], "counters": {"input": ["i"], "output": ["o"]}, "tier": tier, "base_tiers": ["flat"]});
+    let rates = |input| Rates { input: Some(input), ..Rates::default() };
+    let tier = |name: &str, input| TierRates { tier: name.into(), rates: rates(input), steps: Vec::new() };
+    let price = Price {
+        provider: "openai".into(),
+        model: "m".into(),
+        rates: rates(5_000_000),
+        tiers: vec![tier("fast", 9_000_000), tier("slow", 2_000_000)],
+        ..Price::default()
+    };
+    let book = PriceBook::new("v", vec![price]);
+    let body = br#"{"usage":{"i":1000},"tier":"slow"}"#;
+    for (told, wish, cost, basis) in [
+        (&[][..], Some("fast"), 9, CostBasis::Priced),
+        (&[], Some("flat"), 5, CostBasis::Priced),
+        (&[], Some("slow"), 5, CostBasis::Priced),
+        (&[], Some("unheard-of"), 5, CostBasis::Incomplete),
+        (&[], None, 5, CostBasis::Priced),
+        (&["tier"], Some("fast"), 2, CostBasis::Priced),
+        (&["other"], Some("fast"), 9, CostBasis::Priced),
+    ] {
+        let plan = reads(shape(told), operation("POST", "/chat"));
+        let asked = crate::inspect::Asked { tier: wish.map(Into::into), ..Default::default() };
+        let facts = Facts { asked, ..Facts::default() };
+        let bill = self::told(&plan, "application/json", 200, &facts, body, true).bill(&book, &plan, "m", 0);
+        assert_eq!((bill.cost, bill.basis), (Money::from_nano(cost * 1_000), basis), "{told:?} {wish:?}");
+    }
 }

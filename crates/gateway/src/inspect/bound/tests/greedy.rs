@@ -162,7 +162,14 @@ fn tiers(dialect: Dialect, body: &Value, price: &Price) -> Vec<Option<String>> {
             Some("flex") => all.push(Some("flex".to_owned())),
             _ => all.extend(price.tiers.iter().map(|tier| Some(tier.tier.to_string()))),
         },
-        _ => {}
+        Dialect::Generate => {
+            let tier = |(key, _): &(&String, &Value)| key.replace('_', "").eq_ignore_ascii_case("servicetier");
+            let named = body.as_object().into_iter().flatten().filter(tier).map(|(_, value)| value);
+            if named.into_iter().any(|value| !matches!(value.as_str(), Some("standard" | "flex")) && !value.is_null()) {
+                all.extend(price.tiers.iter().map(|tier| Some(tier.tier.to_string())));
+            }
+        }
+        Dialect::Converse => {}
     }
     all
 }
@@ -187,7 +194,8 @@ fn answer(dialect: Dialect, buckets: &Buckets, tier: Option<&str>) -> Value {
             "output_tokens": all_output, "output_tokens_details": {"thinking_tokens": reasoning},
             "inference_geo": "us"}}),
         Dialect::Generate => json!({"usageMetadata": {
-            "promptTokenCount": all_input, "candidatesTokenCount": output, "thoughtsTokenCount": reasoning}}),
+            "promptTokenCount": all_input, "candidatesTokenCount": output, "thoughtsTokenCount": reasoning,
+            "serviceTier": tier.unwrap_or("standard")}}),
         Dialect::Converse => json!({"usage": {
             "inputTokens": input, "outputTokens": all_output, "cacheWriteInputTokens": written}}),
     }

@@ -18,6 +18,8 @@ const SURFACES: &[(&str, Dialect, &str)] = &[
     ("/anthropic/v1/messages", Messages, "claude-sonnet-4-5"),
     ("/anthropic/v1/messages", Messages, "claude-opus-4-8"),
     ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", Generate, "gemini-2.5-pro"),
+    ("/gemini/v1beta/models/gemini-3-flash-preview:generateContent", Generate, "gemini-3-flash-preview"),
+    ("/azure-openai/openai/v1/chat/completions", Chat, "gpt-5.4"),
     ("/deepseek/chat/completions", Chat, "deepseek-flash"),
     ("/groq/openai/v1/chat/completions", Chat, "openai/gpt-oss-120b"),
     ("/mistral/v1/chat/completions", Chat, "mistral-large-2512"),
@@ -59,9 +61,11 @@ fn holds(surface: (&str, Dialect, &str), body: &str, share: u8, mutant: Mutant) 
         Mutant::None | Mutant::Unwritten => {}
     }
     let bound = bound(&facts, &inbound.plan, &WORLD.prices, super::NOW).ok()?;
-    // A budget that pays for all of it, or for a part.
+    // A budget that pays for all of it, or for a part; with ease or not where nobody asked for so much.
     let left = i128::from(bound.whole().nano()) * i128::from(share) / 255;
-    let cap = bound.affordable(Money::from_nano(i64::try_from(left).unwrap_or(i64::MAX)))?;
+    let money = |left: i128| Money::from_nano(i64::try_from(left).unwrap_or(i64::MAX));
+    let easy = bound.unasked(money(left.saturating_mul(100))).filter(|_| !facts.says_cap && share.is_multiple_of(2));
+    let cap = easy.or_else(|| bound.affordable(money(left)))?;
     let written = match mutant {
         Mutant::Unwritten => bytes,
         // These mutants get the price wrong, not the body.
@@ -119,7 +123,8 @@ fn anything() -> impl Strategy<Value = String> {
         4 => field(&["n", "N", "best_of", "candidateCount", "\\u006e"]),
         2 => pick(&[r#""service_tier":"flex""#, r#""service_tier":"default""#, r#""service_tier":"auto""#,
             r#""service_tier":null"#, r#""service_tier":"priority""#, r#""speed":"fast""#, r#""speed":"standard""#,
-            r#""Service_Tier":"flex""#]),
+            r#""Service_Tier":"flex""#, r#""serviceTier":"priority""#, r#""serviceTier":"standard""#,
+            r#""serviceTier":"flex""#, r#""service_tier":"standard""#, r#""serviceTi\u0065r":"SERVICE_TIER_PRIORITY""#]),
         4 => pick(&[
             r#""messages":[{"role":"user","content":"h\u00e9llo \ud83d\ude00"}]"#,
             r#""messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]}]"#,
