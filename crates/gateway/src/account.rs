@@ -7,6 +7,7 @@ use crate::{
     journal::{Entry, Ticket},
     listen::Place,
     meter::{Bill, Made, Meter, Reading},
+    near::Near,
     purse::hold::MoneyHold,
     redact,
     tables::{LiveCredential, OperationPlan},
@@ -24,7 +25,7 @@ use keyward_domain::{
     refusal::{Reason, Refusal},
     usage::{CostBasis, CredentialReport, Outcome, OwnedObject, UsageEvent},
 };
-use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, net::IpAddr, rc::Rc, time::Duration};
 use tokio::time::Instant;
 
 /// The most characters of a user agent that are kept.
@@ -48,15 +49,15 @@ pub(crate) struct Account {
     worker: Rc<Worker>,
     ward: Rc<Ward>,
     caller: Caller,
-    prices: Arc<PriceBook>,
-    plan: Arc<OperationPlan>,
+    prices: Near<PriceBook>,
+    plan: Near<OperationPlan>,
     pass: Pass,
     #[expect(dead_code, reason = "held for its drop: until then there is room in the journal")]
     ticket: Ticket,
     facts: Facts,
     /// A form that is read while it streams; knows the model only at the end.
     form: Option<Rc<RefCell<Form>>>,
-    credential: Option<Arc<LiveCredential>>,
+    credential: Option<Near<LiveCredential>>,
     status: u16,
     first_byte: Option<Duration>,
     /// The first piece of the answer's body was all of it.
@@ -73,7 +74,7 @@ impl Account {
     pub(crate) fn open(
         (worker, ward): (Rc<Worker>, Rc<Ward>),
         caller: Caller,
-        (prices, plan): (Arc<PriceBook>, Arc<OperationPlan>),
+        (prices, plan): (Near<PriceBook>, Near<OperationPlan>),
         (pass, ticket): (Pass, Ticket),
         (facts, form): (Facts, Option<Rc<RefCell<Form>>>),
     ) -> Box<Self> {
@@ -98,7 +99,7 @@ impl Account {
         })
     }
 
-    pub(crate) const fn plan(&self) -> &Arc<OperationPlan> {
+    pub(crate) const fn plan(&self) -> &Near<OperationPlan> {
         &self.plan
     }
 
@@ -111,7 +112,7 @@ impl Account {
     ///
     /// # Errors
     /// The refusal when it cannot be written down: the request must not go out.
-    pub(crate) fn sent_with(&mut self, credential: &Arc<LiveCredential>) -> Result<(), Refusal> {
+    pub(crate) fn sent_with(&mut self, credential: &Near<LiveCredential>) -> Result<(), Refusal> {
         if let Some(money) = self.pass.money.as_mut().filter(|money| !money.is_sent()) {
             let grant = &self.pass.grant.grant;
             let hold = Hold {
@@ -133,7 +134,7 @@ impl Account {
                 .ok_or_else(|| Refusal::new(Reason::StorageFull, "the call cannot be recorded, so it is not sent"))?;
             money.sent();
         }
-        self.credential = Some(Arc::clone(credential));
+        self.credential = Some(credential.clone());
         Ok(())
     }
 
@@ -261,7 +262,7 @@ impl Account {
         let tables = &self.worker.shared.tables;
         let picture = tables.load();
         let admitted = &self.pass.grant;
-        let now = picture.grant(&admitted.grant.public_id).unwrap_or(admitted);
+        let now = picture.grant(&admitted.grant.public_id).unwrap_or(admitted.shared());
         let rules = Rules {
             plan: &self.plan,
             policy: &now.grant.policy,

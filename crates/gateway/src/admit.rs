@@ -10,6 +10,7 @@ use crate::{
     inbound::Inbound,
     inspect::{self, Facts},
     live::{InFlight, Taken},
+    near::Near,
     objects::{self, Objects},
     purse::hold::MoneyHold,
     tables::{LiveCredential, LiveGrant, Picture},
@@ -19,14 +20,14 @@ use keyward_domain::{
     policy::{self, CallHead, Policy},
     refusal::{Reason, Refusal},
 };
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 /// A call whose head was admitted: the key is right, and may do this from there and now. It counts as open until
 /// this is dropped.
 #[derive(Debug)]
 pub struct Admission {
     /// The key.
-    pub grant: Arc<LiveGrant>,
+    pub grant: Near<LiveGrant>,
     /// Which of the key's secrets was presented.
     pub slot: u8,
     in_flight: InFlight,
@@ -60,7 +61,7 @@ pub fn admit(
     let limits = entry.limits();
     let in_flight = limits.enter(policy).map_err(refusals::too_many)?;
     limits.take_request(policy, now).map_err(refusals::too_fast)?;
-    Ok(Admission { grant: Arc::clone(entry), slot, in_flight })
+    Ok(Admission { grant: Near::of(entry), slot, in_flight })
 }
 
 impl Admission {
@@ -131,7 +132,7 @@ impl Admission {
 #[derive(Debug)]
 pub struct Pass {
     /// The key.
-    pub grant: Arc<LiveGrant>,
+    pub grant: Near<LiveGrant>,
     /// Which of the key's secrets was presented.
     pub slot: u8,
     /// The call names an object that lives under this credential: no other can serve it.
@@ -155,7 +156,7 @@ impl Pass {
         inbound: &Inbound,
         now: Millis,
         pick: u64,
-    ) -> Result<Vec<Arc<LiveCredential>>, Refusal> {
+    ) -> Result<Vec<Near<LiveCredential>>, Refusal> {
         candidates::order(picture, inbound, &self.grant.grant, self.pinned, (now, pick))
     }
 

@@ -13,6 +13,7 @@ use crate::{
     journal::Writer,
     listen::Place,
     metrics::Cell as Counters,
+    near::Near,
     relay::Relay,
     respond,
     serve::Shared,
@@ -119,7 +120,7 @@ async fn serve(
         if inbound.plan.operation.websocket { Some(websocket::check(&head, upgrade).map_err(no)?) } else { None };
     let mut read = body::read(&guard, &inbound, &admission, &head, upload, declared).await.map_err(no)?;
     // The picture may have changed while the body came in; the call goes on with the newest.
-    let picture = Arc::clone(&shared.tables.load());
+    let picture = Near::of(&*shared.tables.load());
     let now = clock::now();
     let mut pass = admission.decide(&inbound, &read.facts, shared.tables.objects(), now).map_err(no)?;
     let reserved = money::reserve(worker, &guard, &mut pass, &mut read.facts, (&inbound.plan, picture.prices())).await;
@@ -131,13 +132,13 @@ async fn serve(
         }
     };
     let candidates = pass.candidates(&picture, &inbound, now, worker.random.next()).map_err(no)?;
-    let prices = Arc::clone(picture.prices());
+    let prices = Near::of(picture.prices());
     drop(picture);
     let (payload, unpacked) = read.body.finish(read.facts.output_cap);
     let account = Account::open(
         (Rc::clone(worker), Rc::clone(guard.ward())),
         caller,
-        (prices, Arc::clone(&inbound.plan)),
+        (prices, inbound.plan.clone()),
         (pass, ticket),
         (read.facts, read.form),
     );

@@ -8,6 +8,7 @@ mod path;
 pub use client::client_address;
 pub use key::{STRIPPED_HEADERS, passes, strip_request, upstream_protocols};
 
+use crate::near::Near;
 use crate::tables::{Found, OperationPlan, Picture, ProviderPlan};
 use http::request::Parts;
 use ipnet::IpNet;
@@ -22,7 +23,7 @@ use std::{net::IpAddr, sync::Arc};
 #[derive(Debug, Clone)]
 pub struct Inbound {
     /// The operation.
-    pub plan: Arc<OperationPlan>,
+    pub plan: Near<OperationPlan>,
     /// The path below the API root and the query without any key: what is appended to the credential's base URL.
     pub path_and_query: String,
     /// The presented virtual key, its shape and checksum sound.
@@ -101,7 +102,7 @@ pub fn read(picture: &Picture, head: &Parts, peer: IpAddr, trusted: &[IpNet]) ->
     let presented = key::present(&found.text).map_err(reject)?;
     let below_root = raw_path.get(provider.root().len()..).unwrap_or_default();
     Ok(Inbound {
-        plan: Arc::clone(plan),
+        plan: Near::of(plan),
         path_and_query: path::with_clean_query(below_root, query, presented.public_id.as_str()),
         presented,
         client: client_address(peer, &head.headers, trusted),

@@ -27,6 +27,7 @@ pub mod lender;
 pub mod live;
 pub mod meter;
 pub mod metrics;
+pub mod near;
 pub mod objects;
 pub mod purse;
 pub mod redact;

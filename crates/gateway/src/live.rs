@@ -63,7 +63,9 @@ impl Rate {
     fn take(&self, count: u64, per_minute: u64, now: Millis) -> Result<(), u64> {
         let now = now.saturating_mul(1_000_000);
         let cost = nanos(count, per_minute);
-        let back = self.seen.swap(now, Ordering::AcqRel).saturating_sub(now);
+        // HOT: written once in a millisecond, not by every call.
+        let seen = self.seen.load(Ordering::Acquire);
+        let back = if seen == now { 0 } else { self.seen.swap(now, Ordering::AcqRel).saturating_sub(now) };
         if back > PUT_BACK {
             // The moment goes back with the clock: what was taken counts no longer than it would have.
             self.full_at.fetch_sub(back, Ordering::AcqRel);

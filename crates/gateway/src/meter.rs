@@ -13,6 +13,7 @@ pub use plan::AnswerPlan;
 
 use crate::{
     inspect::Facts,
+    near::Near,
     respond,
     tables::OperationPlan,
     tap::Tap,
@@ -28,7 +29,6 @@ use keyward_domain::{
     usage::Usage,
 };
 use reader::Reader;
-use std::sync::Arc;
 
 /// What is held back of a stream while it is not clear whether it is the extra usage chunk.
 const MOST_HELD: usize = 256 << 10;
@@ -68,7 +68,7 @@ impl Meter {
     /// A reader for an answer, from its head and from what is known of its request.
     #[must_use]
     pub fn new(plan: &OperationPlan, status: u16, headers: &HeaderMap, facts: &Facts) -> Self {
-        let mut collector = Collector::new(Arc::clone(&plan.answer));
+        let mut collector = Collector::new(Near::of(&plan.answer));
         let shape = plan.answer.shape.as_ref();
         let refused = status >= 400;
         if let Some(shape) = shape.filter(|_| !refused) {
@@ -112,7 +112,7 @@ impl Meter {
     /// A reader for the messages that a provider sends over a WebSocket; feed it the connection's bytes.
     #[must_use]
     pub fn websocket(plan: &OperationPlan) -> Self {
-        let mut collector = Collector::new(Arc::clone(&plan.answer));
+        let mut collector = Collector::new(Near::of(&plan.answer));
         collector.by_type = true;
         Self {
             reader: Reader::websocket(&plan.answer),
@@ -337,10 +337,10 @@ fn kind_from_header(collector: &mut Collector, plan: &OperationPlan, headers: &H
 /// The parts of an error answer, for the catalogue's error table. A body that is not JSON counts as the message.
 #[must_use]
 pub fn error_parts(plan: &OperationPlan, headers: &HeaderMap, body: &[u8]) -> ErrorParts {
-    let mut collector = Collector::new(Arc::clone(&plan.answer));
+    let mut collector = Collector::new(Near::of(&plan.answer));
     collector.all_errors = true;
     kind_from_header(&mut collector, plan, headers);
-    let mut tap = Tap::new(Arc::clone(&plan.answer.paths));
+    let mut tap = Tap::new(Near::of(&plan.answer.paths));
     tap.feed(body, &mut collector);
     tap.end(&mut collector);
     collector.event_end();

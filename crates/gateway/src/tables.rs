@@ -10,7 +10,8 @@ pub use plan::{OperationPlan, ProviderPlan};
 pub use router::{Found, RawParams, Router};
 
 use crate::{
-    live::{Limits, Live, Shared},
+    live::{Limits, Live},
+    near::Near,
     objects::Objects,
     purse::Purse,
     upstream::Origin,
@@ -49,8 +50,8 @@ pub struct LiveGrant {
     pub epoch: u32,
     /// The budgets above the key, its own first.
     pub purses: Box<[Arc<Purse>]>,
-    /// The rates that the key shares with others.
-    pub shared: Arc<[Arc<Shared>]>,
+    /// Everything that limits the pace of its calls.
+    pub(crate) limits: Arc<Limits>,
 }
 
 impl LiveGrant {
@@ -61,8 +62,8 @@ impl LiveGrant {
     }
 
     /// Everything that limits the pace of the key's calls.
-    pub(crate) fn limits(&self) -> Limits {
-        Limits { live: Arc::clone(&self.live), shared: Arc::clone(&self.shared) }
+    pub(crate) fn limits(&self) -> Near<Limits> {
+        Near::of(&self.limits)
     }
 }
 

@@ -10,8 +10,8 @@ mod value;
 pub use value::Value;
 
 use crate::inspect::json::{plain_run, unescape};
+use crate::near::Near;
 use paths::{Leaf, Node, Paths, ROOT};
-use std::sync::Arc;
 use value::Kept;
 
 /// Texts longer than this are cut; numbers are never that long.
@@ -61,7 +61,7 @@ struct Frame {
 /// The reader.
 #[derive(Debug)]
 pub struct Tap {
-    paths: Arc<Paths>,
+    paths: Near<Paths>,
     state: State,
     stack: Vec<Frame>,
     /// The place of the value that comes next.
@@ -79,7 +79,7 @@ pub struct Tap {
 impl Tap {
     /// A reader for a set of paths.
     #[must_use]
-    pub fn new(paths: Arc<Paths>) -> Self {
+    pub fn new(paths: Near<Paths>) -> Self {
         let matched = vec![false; paths.filter_count()];
         Self {
             paths,

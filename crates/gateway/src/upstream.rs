@@ -15,6 +15,7 @@ pub(crate) mod tls;
 
 pub use origin::{Origin, OriginError};
 
+use crate::near::Near;
 use crate::ward::{Waiting, Ward};
 use bytes::Bytes;
 use connect::Connector;
@@ -28,7 +29,6 @@ use std::{
     future::poll_fn,
     net::IpAddr,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -130,7 +130,7 @@ impl Upstreams {
     ) -> Result<(Answer, Exchange), Error> {
         ward.goes_out();
         let head = head::write(origin, outgoing, payload.length());
-        let home = Home { pool: Rc::clone(&self.pool), endpoint: Arc::clone(&origin.endpoint) };
+        let home = Home { pool: Rc::clone(&self.pool), endpoint: Near::of(&origin.endpoint) };
         let kind = (*outgoing.method == Method::HEAD, outgoing.upgrade.is_some());
         let mut exchange = Box::new(exchange::Exchange::new(io, home, head, payload, kind));
         let mut sent = false;

@@ -2,6 +2,7 @@
 //! One periodic look at all of them replaces a timer and a wake-up list per call. Nothing here decides what a call is.
 
 use crate::live::Live;
+use crate::near::Near;
 use std::{
     cell::{Cell, OnceCell, RefCell},
     future::Future,
@@ -60,7 +61,7 @@ pub(crate) struct Ward {
     end: Cell<Option<End>>,
     waker: RefCell<Option<Waker>>,
     /// The key and the era in which the call was admitted, once they are known.
-    key: OnceCell<(Arc<Live>, u32)>,
+    key: OnceCell<(Near<Live>, u32)>,
     held: RefCell<Option<Rc<dyn Held>>>,
     registry: Rc<Registry>,
 }
@@ -224,7 +225,7 @@ impl Ward {
 
     /// Says whose call this is and in which era of the key it was admitted, so that it ends when that has passed.
     pub(crate) fn belongs_to(&self, live: &Arc<Live>, epoch: u32) {
-        let _ = self.key.set((Arc::clone(live), epoch));
+        let _ = self.key.set((Near::of(live), epoch));
     }
 
     /// Why the call was ended from outside, if it was.

@@ -8,6 +8,7 @@ use crate::{
     coarse::{self, Coarse},
     drain::Drain,
     listen::{self, Lane, Message, Place},
+    near,
     random::Random,
     serve::Shared,
     stream::{self, Io},
@@ -111,6 +112,7 @@ pub(crate) async fn run(
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(SWEEP_TICKS) {
                     worker.upstreams.sweep();
+                    near::sweep();
                 }
                 if first && ticks.is_multiple_of(MONEY_TICKS) {
                     worker.shared.bank.look(clock::now());

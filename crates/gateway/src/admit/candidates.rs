@@ -2,6 +2,7 @@
 
 use crate::{
     inbound::Inbound,
+    near::Near,
     tables::{LiveCredential, Picture},
 };
 use keyward_domain::{
@@ -18,7 +19,7 @@ pub(super) fn order(
     grant: &Grant,
     pinned: Option<CredentialId>,
     draw: (Millis, u64),
-) -> Result<Vec<Arc<LiveCredential>>, Refusal> {
+) -> Result<Vec<Near<LiveCredential>>, Refusal> {
     let (now, mut random) = draw;
     let provider = &inbound.plan.provider.id;
     let none = |message: String| Refusal::new(Reason::NoCredential, message);
@@ -28,7 +29,7 @@ pub(super) fn order(
     let fits = |credential: &&Arc<LiveCredential>| {
         credential.usable(now) && pinned.is_none_or(|pinned| credential.route.id == pinned)
     };
-    let mut usable: Vec<Arc<LiveCredential>> = route.credentials.iter().filter(fits).cloned().collect();
+    let mut usable: Vec<Near<LiveCredential>> = route.credentials.iter().filter(fits).map(Near::of).collect();
     if usable.is_empty() {
         let all = route.credentials.len();
         return Err(none(match pinned {
@@ -48,10 +49,10 @@ pub(super) fn order(
 }
 
 /// Puts credentials into a random order in which the heavier tend to come first.
-fn draw_by_weight(group: &mut [Arc<LiveCredential>], random: &mut u64) {
+fn draw_by_weight(group: &mut [Near<LiveCredential>], random: &mut u64) {
     let mut rest = group;
     while rest.len() > 1 {
-        let weight = |credential: &Arc<LiveCredential>| u64::from(credential.route.weight.max(1));
+        let weight = |credential: &Near<LiveCredential>| u64::from(credential.route.weight.max(1));
         let total: u64 = rest.iter().map(weight).sum();
         let mut mark = next(random) % total;
         let drawn = rest.iter().position(|credential| {

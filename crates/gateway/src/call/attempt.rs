@@ -4,6 +4,7 @@ use crate::{
     account::Account,
     inbound::{self, Inbound},
     meter::{self, Meter, Reading},
+    near::Near,
     objects, redact,
     relay::{self, Flow, Relay, Stream},
     tables::LiveCredential,
@@ -20,7 +21,7 @@ use keyward_domain::{
     secret::PlainKey,
     usage::Outcome,
 };
-use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc};
+use std::{future::poll_fn, pin::pin, rc::Rc};
 
 /// The most of an error answer that is read; the rest is not shown.
 const MAX_ERROR: usize = 64 << 10;
@@ -48,7 +49,7 @@ impl Call<'_> {
     pub(super) async fn send(
         self,
         mut account: Box<Account>,
-        candidates: Vec<Arc<LiveCredential>>,
+        candidates: Vec<Near<LiveCredential>>,
         mut payload: Payload,
     ) -> Result<Response<Relay>, Refusal> {
         let mut left = candidates.len();
@@ -152,7 +153,7 @@ impl Call<'_> {
         key: PlainKey,
     ) -> Result<Response<Relay>, Refusal> {
         let Answer { status, mut headers } = answer;
-        let plan = Arc::clone(account.plan());
+        let plan = account.plan().clone();
         // On the heap, because it goes through many hands.
         let mut meter = Box::new(Meter::new(&plan, status.as_u16(), &headers, account.facts()));
         if account.is_paid() {
@@ -211,7 +212,7 @@ impl Call<'_> {
         key: &PlainKey,
     ) -> Response<Relay> {
         let Answer { status, mut headers } = answer;
-        let plan = Arc::clone(account.plan());
+        let plan = account.plan().clone();
         let mut meter = Meter::new(&plan, status.as_u16(), &headers, account.facts());
         account.relayed(body.len(), false);
         meter.feed(body.clone());

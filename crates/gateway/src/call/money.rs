@@ -5,6 +5,7 @@ use crate::{
     admit::{self, Pass},
     clock,
     inspect::{self, Facts},
+    near::Near,
     purse::bank::{Bank, Cost},
     relay,
     tables::{LiveGrant, OperationPlan},
@@ -18,7 +19,6 @@ use keyward_domain::{
     price::{PriceBook, bound::Bound},
     refusal::Refusal,
 };
-use std::sync::Arc;
 
 const REMAINING: HeaderName = HeaderName::from_static("keyward-budget-remaining");
 const OUTPUT_CAP: HeaderName = HeaderName::from_static("keyward-output-cap");
@@ -27,7 +27,7 @@ const OUTPUT_CAP: HeaderName = HeaderName::from_static("keyward-output-cap");
 #[derive(Default)]
 pub(super) struct Notes {
     /// The key, when there are budgets above it.
-    grant: Option<Arc<LiveGrant>>,
+    grant: Option<Near<LiveGrant>>,
     /// The output cap, when it is lower than what was asked for, or than what the model gives when nothing was.
     lowered: Option<u64>,
 }
@@ -83,7 +83,7 @@ pub(super) async fn reserve(
     if pass.grant.purses.is_empty() {
         return Ok(Notes::default());
     }
-    let grant = Arc::clone(&pass.grant);
+    let grant = pass.grant.clone();
     let mut notes = Notes { grant: None, lowered: None };
     if !plan.operation.free {
         let now = clock::now();

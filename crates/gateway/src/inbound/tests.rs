@@ -225,7 +225,7 @@ fn the_header_of_the_credential_is_never_the_callers() {
     let mut provider = crate::tables::tests::provider_json();
     provider["auth"]["header"] = "x-own-key".into();
     let provider = Arc::new(serde_json::from_value(provider).expect("a provider"));
-    inbound.plan = Arc::new(OperationPlan::new(&provider, &inbound.plan.operation));
+    inbound.plan = Near::of(&Arc::new(OperationPlan::new(&provider, &inbound.plan.operation)));
     assert!(!passes("x-own-key", b"x", &inbound));
 }
 

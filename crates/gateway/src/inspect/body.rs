@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     inbound::Inbound,
+    near::Near,
     tables::OperationPlan,
     unpack::{self, Packing, Unpackable},
 };
@@ -18,14 +19,13 @@ use keyward_domain::{
     policy::{self, Policy},
     refusal::Refusal,
 };
-use std::sync::Arc;
 
 /// A collected body that was looked into, and is still open to a change of its output cap.
 #[derive(Debug, Clone)]
 pub struct Collected {
     /// What it says.
     pub facts: Facts,
-    plan: Arc<OperationPlan>,
+    plan: Near<OperationPlan>,
     /// The body as text.
     plain: Bytes,
     /// The body as it came, when that was packed.
@@ -92,7 +92,7 @@ pub fn json(inbound: &Inbound, body: Bytes, policy: &Policy) -> Result<Collected
     let mut facts = Facts { model: super::head_model(inbound)?, input_bytes: body.len() as u64, ..Facts::default() };
     let mut read = Collected {
         facts: Facts::default(),
-        plan: Arc::clone(&inbound.plan),
+        plan: inbound.plan.clone(),
         plain: body,
         packed: None,
         caps: Caps::default(),

@@ -5,12 +5,12 @@
 use super::{Asked, Facts, bare_model, cap::whole_number, check_model, head_model, malformed};
 use crate::{
     inbound::Inbound,
+    near::Near,
     tables::{LiveGrant, OperationPlan},
 };
 use http::{HeaderMap, header};
 use keyward_domain::{policy, provider::ModelSource, refusal::Refusal};
 use memchr::memmem::Finder;
-use std::sync::Arc;
 
 const LONGEST_HEAD: usize = 16 << 10;
 const LONGEST_VALUE: usize = 1 << 10;
@@ -18,8 +18,8 @@ const LONGEST_VALUE: usize = 1 << 10;
 /// A form on its way through.
 #[derive(Debug)]
 pub struct Form {
-    plan: Arc<OperationPlan>,
-    grant: Arc<LiveGrant>,
+    plan: Near<OperationPlan>,
+    grant: Near<LiveGrant>,
     /// The model as far as the head says it.
     head_model: Option<Box<str>>,
     /// Line break, two dashes, boundary.
@@ -63,12 +63,12 @@ impl Form {
     ///
     /// # Errors
     /// A [`Refusal`] when the content type names no sound boundary.
-    pub fn new(inbound: &Inbound, grant: &Arc<LiveGrant>, headers: &HeaderMap) -> Result<Self, Refusal> {
+    pub fn new(inbound: &Inbound, grant: &Near<LiveGrant>, headers: &HeaderMap) -> Result<Self, Refusal> {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = boundary(kind).ok_or_else(|| malformed("the form's content type names no sound boundary"))?;
         Ok(Self {
-            plan: Arc::clone(&inbound.plan),
-            grant: Arc::clone(grant),
+            plan: inbound.plan.clone(),
+            grant: grant.clone(),
             head_model: head_model(inbound)?,
             delimiter: Finder::new(&format!("\r\n--{boundary}")).into_owned(),
             mark: Finder::new(&format!("--{boundary}")).into_owned(),

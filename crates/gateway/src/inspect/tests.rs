@@ -301,10 +301,10 @@ fn form_of(policy: Policy, kind: &str) -> Result<Form, Refusal> {
         live: Arc::new(Live::default()),
         epoch: 0,
         purses: Box::default(),
-        shared: Arc::default(),
+        limits: Arc::new(crate::live::Limits { live: Arc::default(), shared: Arc::default() }),
     });
     let headers = [(header::CONTENT_TYPE, kind.parse().expect("a header"))].into_iter().collect();
-    Form::new(&inbound, &grant, &headers)
+    Form::new(&inbound, &crate::near::Near::of(&grant), &headers)
 }
 
 const KIND: &str = "multipart/form-data; boundary=XyZ";

@@ -1,6 +1,7 @@
 //! The rates above a call: its key's own, its project's, the organisation's. Taken from all of them or from none.
 
 use super::{Live, Pace};
+use crate::near::Near;
 use keyward_domain::{
     Millis,
     budget::{Scope, SharedRates},
@@ -80,7 +81,7 @@ pub struct Refused {
 }
 
 /// Everything that limits a call's pace.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Limits {
     pub(crate) live: Arc<Live>,
     pub(crate) shared: Arc<[Arc<Shared>]>,
@@ -119,25 +120,6 @@ impl Limits {
         std::iter::once(&self.live.pace).chain(self.shared.iter().map(|shared| &shared.pace))
     }
 
-    /// Opens a call everywhere. The places are free again when the guard is dropped.
-    ///
-    /// # Errors
-    /// The limit that is reached already.
-    pub(crate) fn enter(&self, policy: &Policy) -> Result<InFlight, Refused> {
-        // Counted first, so that the guard takes back what was counted, however far this gets.
-        for pace in self.paces() {
-            pace.in_flight.fetch_add(1, Ordering::AcqRel);
-        }
-        let guard = InFlight(self.clone());
-        for limit in self.each(policy) {
-            let open = u64::from(limit.pace.in_flight.load(Ordering::Acquire));
-            if let Some(most) = limit.concurrency.filter(|most| open > *most) {
-                return Err(Refused { whose: limit.whose, limit: most, wait: None });
-            }
-        }
-        Ok(guard)
-    }
-
     /// Takes one request from every minute's allowance.
     ///
     /// # Errors
@@ -155,6 +137,27 @@ impl Limits {
             }
         }
         Ok(())
+    }
+}
+
+impl Near<Limits> {
+    /// Opens a call everywhere. The places are free again when the guard is dropped.
+    ///
+    /// # Errors
+    /// The limit that is reached already.
+    pub(crate) fn enter(&self, policy: &Policy) -> Result<InFlight, Refused> {
+        // Counted first, so that the guard takes back what was counted, however far this gets.
+        for pace in self.paces() {
+            pace.in_flight.fetch_add(1, Ordering::AcqRel);
+        }
+        let guard = InFlight(self.clone());
+        for limit in self.each(policy) {
+            let open = u64::from(limit.pace.in_flight.load(Ordering::Acquire));
+            if let Some(most) = limit.concurrency.filter(|most| open > *most) {
+                return Err(Refused { whose: limit.whose, limit: most, wait: None });
+            }
+        }
+        Ok(guard)
     }
 
     /// Takes tokens from every minute's allowance, by estimate: [`Taken::settle`] puts the difference right.
@@ -181,7 +184,7 @@ impl Limits {
 
 /// An open call.
 #[derive(Debug)]
-pub(crate) struct InFlight(Limits);
+pub(crate) struct InFlight(Near<Limits>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -194,7 +197,7 @@ impl Drop for InFlight {
 /// Tokens that a call has taken: from which allowances, by their place and what the limit was then, and how many.
 /// Dropped without a settlement (a panic, a lost task), the estimate stands: in doubt it is charged.
 #[derive(Debug, Default)]
-pub(crate) struct Taken(Option<(Limits, Vec<(usize, u64)>)>, u64);
+pub(crate) struct Taken(Option<(Near<Limits>, Vec<(usize, u64)>)>, u64);
 
 impl Taken {
     /// Replaces the estimate by what was used. Settling twice changes nothing the second time.

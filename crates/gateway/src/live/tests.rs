@@ -1,4 +1,5 @@
 use super::*;
+use crate::near::Near;
 use keyward_domain::{
     ProjectId,
     budget::{Scope, SharedRates},
@@ -11,8 +12,8 @@ use std::sync::Arc;
 struct Key(Arc<Live>);
 
 impl Key {
-    fn limits(&self) -> Limits {
-        Limits { live: Arc::clone(&self.0), shared: Arc::default() }
+    fn limits(&self) -> Near<Limits> {
+        Near::of(&Arc::new(Limits { live: Arc::clone(&self.0), shared: Arc::default() }))
     }
 
     fn take_request(&self, per_minute: u64, now: Millis) -> Result<(), u64> {
@@ -47,7 +48,8 @@ fn project() -> Scope {
 fn what_is_shared_is_taken_everywhere_or_nowhere() {
     let project = Arc::new(Shared::new(&rates(project(), 10, 10_000, 10)));
     let all = Arc::new(Shared::new(&rates(Scope::Organisation, 3, 3_000, 3)));
-    let key = Limits { live: Arc::default(), shared: [Arc::clone(&project), Arc::clone(&all)].into() };
+    let key =
+        Near::of(&Arc::new(Limits { live: Arc::default(), shared: [Arc::clone(&project), Arc::clone(&all)].into() }));
     let policy = Policy { requests_per_minute: Some(5), tokens_per_minute: Some(5_000), ..Policy::default() };
     for _ in 0..3 {
         key.take_request(&policy, 0).expect("three for all");
@@ -76,7 +78,7 @@ fn what_is_shared_is_taken_everywhere_or_nowhere() {
 #[test]
 fn calls_at_once_are_counted_for_all_who_share_them() {
     let project = Arc::new(Shared::new(&rates(project(), 10, 10, 2)));
-    let key = || Limits { live: Arc::default(), shared: [Arc::clone(&project)].into() };
+    let key = || Near::of(&Arc::new(Limits { live: Arc::default(), shared: [Arc::clone(&project)].into() }));
     let policy = Policy::default();
     let open = [key().enter(&policy).expect("one"), key().enter(&policy).expect("two")];
     let refused = key().enter(&policy).unwrap_err();

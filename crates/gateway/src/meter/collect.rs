@@ -1,13 +1,13 @@
 //! From watched values to what an answer says: one document at a time, then all of them together.
 
 use super::plan::{AnswerPlan, ErrorPart, Role};
+use crate::near::Near;
 use crate::tap::{Sink, Value, number};
 use keyward_domain::{
     Money,
     provider::{CostUnit, Counter, ErrorParts, Merge, UsageShape},
     usage::{Buckets, Units, Usage},
 };
-use std::sync::Arc;
 
 /// How many counters there are.
 const COUNTERS: usize = Counter::CodeRuns as usize + 1;
@@ -111,7 +111,7 @@ struct Document {
 /// Everything an answer has said so far.
 #[derive(Debug)]
 pub(super) struct Collector {
-    plan: Arc<AnswerPlan>,
+    plan: Near<AnswerPlan>,
     document: Document,
     counts: Counts,
     cost: Option<Money>,
@@ -140,7 +140,7 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(plan: Arc<AnswerPlan>) -> Self {
+    pub(super) fn new(plan: Near<AnswerPlan>) -> Self {
         Self {
             plan,
             document: Document::default(),
@@ -222,7 +222,7 @@ impl Collector {
 
     /// The use in disjoint buckets.
     pub(super) fn usage(&mut self) -> Usage {
-        let plan = Arc::clone(&self.plan);
+        let plan = self.plan.clone();
         let shape = plan.shape.as_ref();
         let (buckets, units) = shape.map(|shape| disjoint(&self.counts, shape)).unwrap_or_default();
         let special = |names: fn(&UsageShape) -> &[Box<str>], name: &str| {

@@ -5,6 +5,7 @@ use crate::{
     eventstream::{self, Frames},
     frames::{self, Messages},
     inspect::json,
+    near::Near,
     sse::{self, Events, Splitter},
     tap::{Tap, paths::Paths},
 };
@@ -45,7 +46,7 @@ impl Reader {
     pub(super) fn new(content_type: &str, plan: &Arc<AnswerPlan>, documents: bool) -> Self {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         let is = |wanted: &str| kind.eq_ignore_ascii_case(wanted);
-        let tap = || Tap::new(Arc::clone(&plan.paths));
+        let tap = || Tap::new(Near::of(&plan.paths));
         if is("text/event-stream") {
             Self::Sse(SseReader::new(plan))
         } else if LINES.iter().any(|lines| is(lines)) {
@@ -62,7 +63,7 @@ impl Reader {
     pub(super) fn websocket(plan: &Arc<AnswerPlan>) -> Self {
         Self::WebSocket(Box::new(SocketReader {
             frames: frames::Reader::default(),
-            tap: Tap::new(Arc::clone(&plan.paths)),
+            tap: Tap::new(Near::of(&plan.paths)),
             generated: false,
         }))
     }
@@ -154,7 +155,7 @@ fn shows_output(event: &[u8]) -> bool {
 /// Events, of which most are skipped after a quick search.
 #[derive(Debug)]
 pub(super) struct SseReader {
-    plan: Arc<AnswerPlan>,
+    plan: Near<AnswerPlan>,
     splitter: Splitter,
     tap: Tap,
     generated: bool,
@@ -166,9 +167,9 @@ impl SseReader {
     fn new(plan: &Arc<AnswerPlan>) -> Self {
         let read_all = if plan.kinds.is_empty() { 1 } else { 3 };
         Self {
-            plan: Arc::clone(plan),
+            plan: Near::of(plan),
             splitter: Splitter::default(),
-            tap: Tap::new(Arc::clone(&plan.paths)),
+            tap: Tap::new(Near::of(&plan.paths)),
             generated: false,
             read_all,
         }
@@ -262,7 +263,7 @@ impl FrameReader {
             paths.add(field, 0);
             (paths, Vec::new())
         });
-        let tap = Tap::new(Arc::clone(&plan.paths));
+        let tap = Tap::new(Near::of(&plan.paths));
         Self { frames: eventstream::Reader::default(), inner: FramePart { tap, wrapped, generated: false } }
     }
 }

@@ -6,6 +6,7 @@ use keyward_domain::{
     usage::{Buckets, CostBasis},
 };
 use proptest::prelude::*;
+use std::sync::Arc;
 
 mod bills;
 mod examples;

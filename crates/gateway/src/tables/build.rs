@@ -4,7 +4,10 @@ use super::{
     Books, LiveCredential, LiveGrant, LiveRoute, Picture, Providers, Routes, Shard, above::Above, plan::ProviderPlan,
     shard_of,
 };
-use crate::{live::Live, upstream::Origin};
+use crate::{
+    live::{Limits, Live},
+    upstream::Origin,
+};
 use keyward_domain::{
     KeyId,
     budget::Scope,
@@ -173,5 +176,6 @@ fn live_grant(grant: Grant, old: Option<&Arc<LiveGrant>>, above: &mut Above, cha
 
 fn below(grant: Grant, live: Arc<Live>, epoch: u32, above: &mut Above) -> Arc<LiveGrant> {
     let (purses, shared) = (above.purses(&grant), above.rates(&grant));
-    Arc::new(LiveGrant { grant, live, epoch, purses, shared })
+    let limits = Arc::new(Limits { live: Arc::clone(&live), shared });
+    Arc::new(LiveGrant { grant, live, epoch, purses, limits })
 }

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 #[derive(Default, Debug, PartialEq, Eq, Clone)]
 struct Log(Vec<String>);
@@ -23,7 +24,7 @@ fn paths(list: &[&str]) -> Arc<Paths> {
 }
 
 fn read(list: &[&str], pieces: &[&[u8]]) -> Vec<String> {
-    let mut tap = Tap::new(paths(list));
+    let mut tap = Tap::new(Near::of(&paths(list)));
     let mut log = Log::default();
     pieces.iter().for_each(|piece| tap.feed(piece, &mut log));
     tap.end(&mut log);

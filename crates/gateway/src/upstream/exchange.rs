@@ -2,6 +2,7 @@
 //! its own. Reads go into the thread's scratch buffer; what is ready after one read is handed on as one piece.
 
 use crate::{
+    near::Near,
     stream::Io,
     upstream::{
         Error,
@@ -20,7 +21,6 @@ use std::{
     cell::RefCell,
     pin::Pin,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -61,7 +61,7 @@ pub(crate) struct Exchange {
 /// Where a connection goes when it can be used again.
 pub(crate) struct Home {
     pub(crate) pool: Rc<Pool>,
-    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) endpoint: Near<Endpoint>,
 }
 
 /// What the answer's head says, for the caller.
@@ -295,7 +295,7 @@ impl Exchange {
             && !surplus
             && self.sender.is_done()
         {
-            self.home.pool.put(&self.home.endpoint, io, self.keep_alive, crate::clock::instant());
+            self.home.pool.put(self.home.endpoint.shared(), io, self.keep_alive, crate::clock::instant());
         }
     }
 }

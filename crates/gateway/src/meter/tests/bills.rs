@@ -8,6 +8,7 @@ use keyward_domain::{
     usage::Units,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// An operation whose answers are read by a shape.
 fn reads(shape: Value, operation: Operation) -> OperationPlan {

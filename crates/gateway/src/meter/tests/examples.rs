@@ -8,6 +8,7 @@ use keyward_domain::{
     price::PriceBook,
     provider::{Cause, Example, Provider},
 };
+use std::sync::Arc;
 use std::{collections::BTreeMap, fs, path::Path};
 
 fn providers() -> Vec<Arc<Provider>> {

@@ -6,6 +6,7 @@ use crate::{settings::Limits, ward::Wards};
 use http::Method;
 use http_body_util::BodyExt;
 use std::future::{Future, poll_fn};
+use std::sync::Arc;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -37,7 +38,7 @@ async fn feed(pieces: &[&[u8]]) -> Result<Read, Error> {
     let (ours, _theirs) = pair().await;
     let pool = Rc::new(Pool::new(Duration::from_secs(9)));
     let endpoint = Arc::clone(&Origin::parse("http://127.0.0.1:1", true, false).unwrap().endpoint);
-    let home = Home { pool: Rc::clone(&pool), endpoint };
+    let home = Home { pool: Rc::clone(&pool), endpoint: Near::of(&endpoint) };
     let mut exchange = Exchange::new(Io::Plain(ours), home, Zeroizing::default(), Payload::None, (false, false));
     exchange.sender.give_up();
     let (mut answer, mut body) = (None, Vec::new());
