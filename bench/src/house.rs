@@ -20,7 +20,8 @@ use tempfile::TempDir;
 /// What the journal's collector still does for the last calls belongs to them: it looks every fifth of a second.
 const AFTERWARDS: Duration = Duration::from_millis(1_500);
 const PATH_DIRECT: &str = "/v1/chat/completions";
-const PATH_GATEWAY: &str = "/openai/v1/chat/completions";
+/// Where the OpenAI dialect stands at Keyward's gateway.
+pub const PATH_GATEWAY: &str = "/openai/v1/chat/completions";
 
 /// The place in [`House::targets`] of the mock itself.
 pub const DIRECT: usize = 0;

@@ -7,6 +7,7 @@ mod call;
 mod figure;
 mod house;
 mod keyward;
+mod litellm;
 mod load;
 mod options;
 mod process;

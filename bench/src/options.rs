@@ -1,6 +1,6 @@
 //! What is measured, how long, and where the figures go.
 
-use crate::scenarios::{ALL, Scenario};
+use crate::scenarios::{ALL, ASKED, Scenario};
 use anyhow::{Context, Result, bail};
 use std::{path::PathBuf, time::Duration};
 
@@ -18,6 +18,8 @@ pub struct Options {
     pub keys: usize,
     /// Rounds of the scenario `crash`.
     pub crashes: usize,
+    /// The version of LiteLLM in the scenario `litellm`.
+    pub litellm: String,
     /// Where the figures go.
     pub output: PathBuf,
 }
@@ -27,7 +29,7 @@ pub fn help() -> String {
     let mut text = String::from(
         "Measures Keyward against a bare proxy and a direct connection, on loopback, in one run.\n\n\
          Usage: keyward-bench KEYWARD-BINARY [SCENARIO…]     (or: make bench BENCH=\"c1 c64\")\n\n\
-         Scenarios, all when none is named:\n",
+         Scenarios, all but litellm when none is named:\n",
     );
     for scenario in ALL {
         text.push_str(&format!("  {:<10} {}\n", scenario.name, scenario.about));
@@ -38,6 +40,7 @@ pub fn help() -> String {
          BENCH_SECONDS  seconds of one turn in a round [default: 3]\n  \
          BENCH_KEYS     virtual keys in the scenario keys [default: 100000]\n  \
          BENCH_CRASHES  rounds of the scenario crash [default: 200]\n  \
+         BENCH_LITELLM  version of LiteLLM in the scenario litellm [default: 1.106.2]\n  \
          BENCH_OUTPUT   file for the figures [default: bench/target/bench.json]\n\n\
          The exit status is 0 when everything was measured, whether or not the targets were met.",
     );
@@ -60,11 +63,12 @@ impl Options {
         let scenarios = names.iter().map(find).collect::<Result<Vec<_>>>()?;
         Ok(Some(Self {
             binary: binary.into(),
-            scenarios: if scenarios.is_empty() { ALL.iter().collect() } else { scenarios },
+            scenarios: if scenarios.is_empty() { usual() } else { scenarios },
             rounds: usize::try_from(number("BENCH_ROUNDS", 3)?)?,
             seconds: number("BENCH_SECONDS", 3)?,
             keys: usize::try_from(number("BENCH_KEYS", 100_000)?)?,
             crashes: usize::try_from(number("BENCH_CRASHES", 200)?)?,
+            litellm: std::env::var("BENCH_LITELLM").unwrap_or_else(|_| "1.106.2".to_owned()),
             output: std::env::var_os("BENCH_OUTPUT").map_or_else(|| "bench/target/bench.json".into(), PathBuf::from),
         }))
     }
@@ -73,6 +77,11 @@ impl Options {
     pub fn time(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
+}
+
+/// All that need not be asked for.
+fn usual() -> Vec<&'static Scenario> {
+    ALL.iter().filter(|scenario| !ASKED.contains(&scenario.name)).collect()
 }
 
 fn number(name: &str, default: u64) -> Result<u64> {
@@ -92,7 +101,9 @@ mod tests {
     #[test]
     fn names_of_scenarios() {
         assert!(read(&["keyward", "c64", "--help"]).unwrap().is_none());
-        assert_eq!(read(&["keyward"]).unwrap().unwrap().scenarios.len(), ALL.len());
+        let usual = read(&["keyward"]).unwrap().unwrap().scenarios;
+        assert_eq!(usual.len(), ALL.len() - ASKED.len());
+        assert!(ASKED.iter().all(|name| read(&["keyward", name]).unwrap().unwrap().scenarios[0].name == *name));
         let some = read(&["keyward", "c64", "idle"]).unwrap().unwrap();
         assert_eq!(some.scenarios.iter().map(|scenario| scenario.name).collect::<Vec<_>>(), ["c64", "idle"]);
         assert!(read(&["keyward", "c65"]).is_err());

@@ -72,6 +72,13 @@ impl Process {
         Ok((process, line.trim().to_owned(), took))
     }
 
+    /// Starts a program that says nothing when it is ready; where its output goes is the command's matter.
+    pub fn launch(mut command: Command) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).spawn().with_context(|| format!("{:?}", command.get_program()))?;
+        let pid = Pid::from_raw(i32::try_from(child.id())?);
+        Ok(Self { child, pid })
+    }
+
     /// Starts a program of this package that prints its address.
     pub fn sibling(name: &str, arguments: &[&str]) -> Result<(Self, SocketAddr)> {
         let path = std::env::current_exe()?.with_file_name(name);

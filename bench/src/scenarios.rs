@@ -4,6 +4,7 @@ mod budgets;
 mod crash;
 mod keys;
 mod latency;
+mod litellm;
 mod memory;
 mod overspend;
 mod streams;
@@ -12,6 +13,9 @@ mod unary;
 
 use crate::{house::House, report::Section};
 use anyhow::Result;
+
+/// What runs only when it is named, since it needs what others do not.
+pub const ASKED: &[&str] = &["litellm"];
 
 /// One of the things that are measured.
 pub struct Scenario {
@@ -46,6 +50,11 @@ pub const ALL: &[Scenario] = &[
         name: "overspend",
         about: "how far past a budget keys spend, by the provider's books",
         run: overspend::all,
+    },
+    Scenario {
+        name: "litellm",
+        about: "LiteLLM's overspend beside Keyward's, only when named: it is installed by pip",
+        run: litellm::beside,
     },
     Scenario {
         name: "crash",

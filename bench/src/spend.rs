@@ -44,6 +44,8 @@ pub enum Kind {
 pub struct Spender {
     /// The gateway.
     pub address: SocketAddr,
+    /// Where calls go there.
+    pub path: &'static str,
     /// The virtual key.
     pub key: String,
     /// The kinds of calls, in turn.
@@ -161,7 +163,7 @@ async fn fire(spender: &Spender, kind: Kind, name: &str) -> Result<String> {
     if kind != Kind::Unary {
         body["stream"] = true.into();
     }
-    let request = Request::post("/openai/v1/chat/completions")
+    let request = Request::post(spender.path)
         .header(HOST, "localhost")
         .header(CONNECTION, "close")
         .header(CONTENT_TYPE, "application/json")
@@ -232,6 +234,7 @@ mod tests {
         let (told, mut names) = tokio::sync::mpsc::unbounded_channel();
         let spender = Spender {
             address: runtime.block_on(gateway(10, told)),
+            path: "/v1/chat/completions",
             key: "kw_test".to_owned(),
             kinds: [Kind::Unary, Kind::Stream, Kind::HangUp(1)].into(),
             cap: Some(5),

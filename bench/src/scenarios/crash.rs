@@ -55,6 +55,7 @@ pub fn all(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
         purse.crashes += 1;
         let spender = Spender {
             address: keyward.gateway,
+            path: crate::house::PATH_GATEWAY,
             key: purse.key.clone(),
             kinds: [Kind::Unary, Kind::Stream, Kind::Unary].into(),
             cap: Some(TOKENS),

@@ -4,18 +4,18 @@
 
 use crate::{
     books::{Biller, Manner, sums},
-    house::House,
+    house::{House, PATH_GATEWAY},
     keyward::Keyward,
     load::Load,
     report::Section,
-    spend::{self, Kind, Spender, Until},
+    spend::{Kind, Spender, Until},
 };
 use anyhow::{Context, Result};
 use std::time::Duration;
 
 /// What the provider generates for a call that sets no cap, and the cap of calls that do.
 const TOKENS: u64 = 100;
-const HANG_UP: Kind = Kind::HangUp(33);
+pub(super) const HANG_UP: Kind = Kind::HangUp(33);
 /// Four answers as a whole, four streams, two streams that are left in the middle.
 const MIXED: &[Kind] = &[
     Kind::Unary,
@@ -39,19 +39,52 @@ const USED: f64 = 95.0;
 const DOUBT: f64 = 5.0;
 
 /// One run.
-struct Run {
-    name: &'static str,
-    clients: usize,
+pub(super) struct Run {
+    pub(super) name: &'static str,
+    pub(super) clients: usize,
     /// In dollars.
-    budget: &'static str,
-    kinds: &'static [Kind],
+    pub(super) budget: &'static str,
+    pub(super) kinds: &'static [Kind],
     /// Whether clients set a cap.
-    capped: bool,
+    pub(super) capped: bool,
     /// Whether the provider ignores caps. Then nothing is promised but that it is seen, and cut where it can be.
-    ignored: bool,
+    pub(super) ignored: bool,
 }
 
-const fn run(name: &'static str, clients: usize, budget: &'static str) -> Run {
+/// What a run came to.
+pub(super) struct Spent {
+    /// What the provider billed if it stops when a connection closes, in nano-dollars.
+    pub(super) sent: u64,
+    /// And if it does not.
+    pub(super) full: u64,
+    /// Calls that were answered.
+    pub(super) answered: usize,
+    /// Those of them when nothing else ran.
+    alone: usize,
+    /// What clients saw.
+    pub(super) words: String,
+}
+
+impl Run {
+    /// Its clients, without address and key.
+    pub(super) fn spender(&self) -> Spender {
+        Spender {
+            address: ([127, 0, 0, 1], 0).into(),
+            path: PATH_GATEWAY,
+            key: String::new(),
+            kinds: self.kinds.into(),
+            cap: self.capped.then_some(TOKENS),
+            name: "burst".to_owned(),
+        }
+    }
+
+    /// Its budget, in nano-dollars.
+    pub(super) fn limit(&self) -> f64 {
+        self.budget.parse::<f64>().unwrap_or(f64::NAN) * 1e9
+    }
+}
+
+pub(super) const fn run(name: &'static str, clients: usize, budget: &'static str) -> Run {
     Run { name, clients, budget, kinds: MIXED, capped: true, ignored: false }
 }
 
@@ -91,27 +124,12 @@ fn one(
     report: &mut Section<'_>,
 ) -> Result<()> {
     let key = format!("overspend-{number}");
-    let mut spender = Spender {
+    let spender = Spender {
         address: keyward.gateway,
         key: keyward.key(&key, &format!("{} USD/total", run.budget))?,
-        kinds: run.kinds.into(),
-        cap: run.capped.then_some(TOKENS),
-        name: "burst".to_owned(),
+        ..run.spender()
     };
-    biller.reset(Manner {
-        tokens: if run.ignored { TOKENS * 3 } else { TOKENS },
-        latency_us: 20_000,
-        pace_us: 500,
-        ignore_caps: run.ignored,
-    })?;
-    let until = |failures| Until { failures, calls: MOST, time: LONGEST };
-    let burst = spend::run(load.runtime(), &spender, run.clients, until(4 * run.clients.max(5)))?;
-    // Streams that were left may still be read to their end by the gateway.
-    biller.books()?;
-    std::thread::sleep(Duration::from_millis(500));
-    spender.name = "probe".to_owned();
-    let probe = spend::run(load.runtime(), &spender, 1, until(20))?;
-    let (sent, full) = sums(&biller.books()?);
+    let Spent { sent, full, answered, alone, words } = spend(biller, load, run, spender)?;
     let standing = keyward.settled_standing(&key)?;
     let limit = standing.limit as f64;
     let over = |billed: u64| 100.0 * (billed as f64 - limit) / limit;
@@ -131,8 +149,33 @@ fn one(
     } else {
         report.at_most(&label("charged in doubt"), doubt, DOUBT, "%");
     }
-    report.note(&label("calls answered"), (burst.count("200") + probe.count("200")) as f64, "");
-    report.note(&label("  of them when nothing else ran"), probe.count("200") as f64, "");
-    println!("  burst: {}; probe: {}", burst.words(), probe.words());
+    report.note(&label("calls answered"), answered as f64, "");
+    report.note(&label("  of them when nothing else ran"), alone as f64, "");
+    println!("  {words}");
     Ok(())
+}
+
+/// Spends with all clients until everything is refused, then with one alone.
+pub(super) fn spend(biller: &Biller, load: &Load, run: &Run, mut spender: Spender) -> Result<Spent> {
+    biller.reset(Manner {
+        tokens: if run.ignored { TOKENS * 3 } else { TOKENS },
+        latency_us: 20_000,
+        pace_us: 500,
+        ignore_caps: run.ignored,
+    })?;
+    let until = |failures| Until { failures, calls: MOST, time: LONGEST };
+    let burst = crate::spend::run(load.runtime(), &spender, run.clients, until(4 * run.clients.max(5)))?;
+    // Streams that were left may still be read to their end by the gateway.
+    biller.books()?;
+    std::thread::sleep(Duration::from_millis(500));
+    spender.name = "probe".to_owned();
+    let probe = crate::spend::run(load.runtime(), &spender, 1, until(20))?;
+    let (sent, full) = sums(&biller.books()?);
+    Ok(Spent {
+        sent,
+        full,
+        answered: burst.count("200") + probe.count("200"),
+        alone: probe.count("200"),
+        words: format!("burst: {}; probe: {}", burst.words(), probe.words()),
+    })
 }

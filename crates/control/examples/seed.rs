@@ -1,7 +1,7 @@
 //! Fills the data folder of a stopped server with virtual keys, as the bench needs them: the rows and audit rows that
 //! the API would have written, in a few large transactions. Each key is modelled on the project's first one, with a
-//! policy text of its own. Prints some of the new keys, one per line:
-//! `cargo run --release -p keyward-control --example seed FOLDER PROJECT COUNT`.
+//! policy text of its own. With a limit, such as `5 USD/month`, each gets a budget, too. Prints some of the new keys, one
+//! per line: `cargo run --release -p keyward-control --example seed FOLDER PROJECT COUNT [LIMIT]`.
 //!
 //! Only for the embedded database and a master key in its default file.
 
@@ -16,8 +16,8 @@ use keyward_control::{
     clock::{self, Clock},
     keyring, proof,
 };
-use keyward_domain::{KeyId, Millis, audit::Actor, grant::SecretSlot, policy::Policy};
-use keyward_store::{Change, KeyFilter, KeyRow, KeyStatus, Location, Store, encode_secrets};
+use keyward_domain::{BudgetId, KeyId, Millis, audit::Actor, budget::Limit, grant::SecretSlot, policy::Policy};
+use keyward_store::{BudgetRow, Change, KeyFilter, KeyRow, KeyStatus, Location, Store, encode_secrets};
 use keyward_vault::{KeyFile, Vault};
 use std::{error::Error, fs::File, path::Path, sync::Arc};
 use zeroize::Zeroizing;
@@ -32,8 +32,9 @@ type Done<T> = Result<T, Box<dyn Error>>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Done<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().ok_or("usage: seed FOLDER PROJECT COUNT");
+    let mut next = || arguments.next().ok_or("usage: seed FOLDER PROJECT COUNT [LIMIT]");
     let (folder, project, count) = (next()?, next()?, next()?.parse::<usize>()?);
+    let limit = next().ok().map(|text| text.parse::<Limit>()).transpose()?;
     let folder = Path::new(&folder);
     // The server's own lock: two writers of one embedded database would not know of each other's changes.
     let lock = File::options().write(true).open(folder.join("keyward.lock"))?;
@@ -55,6 +56,11 @@ async fn main() -> Done<()> {
             let (row, text) = key(&vault, &model, number, now)?;
             write.insert_key(&row).await?;
             changes.push(created(&row));
+            if let Some(limit) = &limit {
+                let budget = budget(&vault, &row, limit, now)?;
+                write.insert_budget(&budget).await?;
+                changes.push(set(&budget));
+            }
             if number < SHOWN {
                 println!("{}", *text);
             }
@@ -100,6 +106,45 @@ fn created(row: &KeyRow) -> Change {
         after: serde_json::json!({
             "name": row.name, "public_id": row.public_id.to_string(), "project": row.project.to_string(),
             "environment": row.environment, "status": row.status, "policy": row.policy,
+        }),
+        reason: Some("made by the bench".to_owned()),
+        row_version: Some(row.row_version),
+    }
+}
+
+/// The budget of a key.
+fn budget(vault: &Vault, key: &KeyRow, limit: &Limit, now: Millis) -> Done<BudgetRow> {
+    let mut row = BudgetRow {
+        id: BudgetId::new(now, clock::random()?),
+        scope: "key".to_owned(),
+        project: Some(key.project),
+        environment: Some(key.environment),
+        key: Some(key.id),
+        amount: limit.amount.nano(),
+        window: limit.window.to_string(),
+        thresholds: "[50,80,100]".to_owned(),
+        status: "active".to_owned(),
+        created_at: now,
+        updated_at: now,
+        archived_at: None,
+        row_version: 1,
+        mac: Vec::new(),
+    };
+    integrity::seal(vault, &mut row);
+    Ok(row)
+}
+
+/// What the audit log says of it.
+fn set(row: &BudgetRow) -> Change {
+    Change {
+        action: "budget.create".to_owned(),
+        subject_kind: "budget".to_owned(),
+        subject: row.id.to_string(),
+        before: serde_json::Value::Null,
+        after: serde_json::json!({
+            "scope": row.scope, "project": row.project.map(|id| id.to_string()), "environment": row.environment,
+            "key": row.key.map(|id| id.to_string()), "limit": format!("{} USD/{}", row.limit(), row.window),
+            "thresholds": [50, 80, 100], "status": row.status,
         }),
         reason: Some("made by the bench".to_owned()),
         row_version: Some(row.row_version),

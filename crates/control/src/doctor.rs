@@ -1,5 +1,5 @@
-//! The checks behind `keyward doctor`: database, records, audit log, vault, recovery, credentials, keys, budgets, tokens, jobs,
-//! prices.
+//! The checks behind `keyward doctor`: database, records, audit log, vault, recovery, credentials, keys, budgets, nodes,
+//! tokens, jobs, prices.
 
 use crate::{
     Control, api,
@@ -9,7 +9,7 @@ use crate::{
     publish::ACTIVE,
     recovery, tamper,
 };
-use keyward_domain::times;
+use keyward_domain::{Money, times};
 use keyward_store::{BudgetRow, Health, KeyStatus, decode_secrets};
 use keyward_vault::MemoryKind;
 use serde::Serialize;
@@ -79,6 +79,7 @@ pub(crate) async fn examine(control: &Control) -> Answer<Vec<Check>> {
         credentials(control).await?,
         keys(control).await?,
         budgets(control).await?,
+        nodes(control).await?,
         tokens(control).await?,
         background(control).await?,
         prices(control),
@@ -246,6 +247,26 @@ async fn budgets(control: &Control) -> Answer<Check> {
     let detail = format!("{active} active; providers in use below them without any price: {}", without.join(", "));
     Ok(Check::new("budgets", State::Warning, detail)
         .hint("where a budget holds, calls without a price are refused: put prices into the configuration folder"))
+}
+
+/// Money that a silent node has set aside can be spent by nobody until it comes back, or is given up.
+async fn nodes(control: &Control) -> Answer<Check> {
+    let stands = control.store().node_stands().await?;
+    let silent: Vec<String> = stands
+        .iter()
+        .filter(|stand| stand.leased > Money::ZERO && api::nodes::status(control, stand) == "silent")
+        .map(|stand| {
+            let (id, seen) = (api::nodes::id(stand.node.incarnation), times::show(stand.node.seen_at));
+            format!("{id}, last seen {seen}, has set {} USD aside", stand.leased)
+        })
+        .collect();
+    if silent.is_empty() {
+        return Ok(Check::new("nodes", State::Ok, format!("{} that spend from budgets", stands.len())));
+    }
+    let detail = format!("silent, with money that nobody else can spend: {}", silent.join("; "));
+    Ok(Check::new("nodes", State::Warning, detail).hint(
+        "start it again on its data folder, which gives back what it did not spend; if the folder is lost: keyward budget reclaim ID",
+    ))
 }
 
 async fn tokens(control: &Control) -> Answer<Check> {

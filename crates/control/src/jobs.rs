@@ -6,6 +6,7 @@ pub(crate) mod integrity;
 mod job;
 mod retention;
 mod rewrap;
+mod seen;
 mod uses;
 
 use crate::{Control, follow};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// All jobs.
-const JOBS: [Job; 5] = [rewrap::JOB, retention::JOB, integrity::JOB, credentials::JOB, uses::JOB];
+const JOBS: [Job; 6] = [rewrap::JOB, retention::JOB, integrity::JOB, credentials::JOB, uses::JOB, seen::JOB];
 
 impl Control {
     /// Starts the jobs and the following of other nodes' changes. They end when the set is dropped.

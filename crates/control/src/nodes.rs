@@ -1,15 +1,20 @@
-//! Step 6: what earlier runs of this node left is accounted for, and what this one leaves when it stops.
+//! Step 6: what earlier runs of this node left is accounted for, and what this one leaves when it stops; and giving up
+//! another node.
 
-use crate::{Control, lend::Node, thresholds::Crossed};
+use crate::{Control, api::nodes::id, auth::Caller, lend::Node, thresholds::Crossed};
 use keyward_domain::{
     Money,
     audit::Actor,
+    budget::Account,
     times,
     usage::{CostBasis, Outcome, Usage, UsageEvent},
 };
 use keyward_store::{Batch, Change, EndedNode, Error, HoldRow, NodeRow, Rest};
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 /// How many lost calls are stored at once.
 const PIECE: u32 = 1_000;
@@ -106,7 +111,7 @@ impl Control {
             }),
         );
         self.commit(write, vec![said]).await?;
-        let node = format!("{:016x}", earlier.incarnation);
+        let node = id(earlier.incarnation);
         if leases.charged.is_empty() && lost_calls == 0 {
             tracing::info!(node, why, "an earlier run of this node is accounted for");
         } else {
@@ -160,9 +165,33 @@ impl Control {
         self.commit(write, vec![said]).await?;
         Ok(true)
     }
+
+    /// Charges what is left of the leases of a node that will not come back. Answers what was charged on each account.
+    /// Its calls under way are not charged one by one: if it is alive after all, their ends say what they cost, and
+    /// what was charged for them here must come back whole.
+    ///
+    /// # Errors
+    /// [`Error::NodeEnded`] when all that it left is accounted for; the database's.
+    pub(crate) async fn reclaim_node(
+        &self,
+        caller: &Caller,
+        node: u64,
+        reason: Option<String>,
+    ) -> Result<BTreeMap<Account, Money>, Error> {
+        let mut write = self.store().write(caller.actor.clone(), caller.source, self.now()).await?;
+        let leases = write.reclaim_node(node).await?;
+        if leases.charged.is_empty() {
+            // Nothing changed, so there is nothing to write down.
+            return Ok(leases.charged);
+        }
+        let said = change("node.reclaim", node, json!({"charged": amounts(&leases.charged)}));
+        self.commit(write, vec![Change { reason, ..said }]).await?;
+        self.say_thresholds(&leases.touched).await;
+        Ok(leases.charged)
+    }
 }
 
-fn amounts(by_account: &std::collections::BTreeMap<keyward_domain::budget::Account, Money>) -> Value {
+fn amounts(by_account: &BTreeMap<Account, Money>) -> Value {
     let named = by_account.iter().take(NAMED).map(|(account, amount)| {
         let start = times::show(account.start);
         json!({"budget": account.budget.to_string(), "window_start": start, "usd": amount.to_string()})
@@ -174,7 +203,7 @@ fn change(action: &str, node: u64, after: Value) -> Change {
     Change {
         action: action.to_owned(),
         subject_kind: "node".to_owned(),
-        subject: format!("{node:016x}"),
+        subject: id(node),
         before: Value::Null,
         after,
         reason: None,

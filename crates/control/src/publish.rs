@@ -20,8 +20,8 @@ use keyward_domain::{
     snapshot::{Everything, Route, RouteCredential, Update},
 };
 use keyward_store::{
-    CredentialHealthRow, CredentialRow, CredentialVersionRow, EnvironmentRow, Error, KeyFilter, KeyRow, KeyStatus,
-    Kinds, ProjectRow, decode_secrets,
+    BudgetRow, CredentialHealthRow, CredentialRow, CredentialVersionRow, EnvironmentRow, Error, KeyFilter, KeyRow,
+    KeyStatus, Kinds, ProjectRow, Store, decode_secrets,
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -50,7 +50,7 @@ pub(crate) fn place(credential: &CredentialRow, version: u64) -> Place {
 pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
     let _order = control.publishing().lock().await;
     control.audit_log_is_whole().await?;
-    let mut versions = Versions::of(control.store(), Kinds::Besides(KeyRow::KIND)).await?;
+    let mut versions = Versions::of(control.store(), Kinds::Besides(MANY)).await?;
     let mut bases = Bases::default();
     for row in control.store().projects().await? {
         if versions.trusts(control, &row).await? {
@@ -66,11 +66,14 @@ pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
         bases.close_environment(&id);
         control.report_gone(EnvironmentRow::KIND, id).await;
     }
-    let grants = all_grants(control, &mut bases).await?;
+    let many = ManyVersions::begin(control.store());
+    let (keys, read) = (read_keys(control, &mut bases).await?, budgets::read_budgets(control).await?);
+    let [key_versions, budget_versions] = many.end().await?;
+    let grants = trusted_grants(control, &mut bases, keys, &key_versions).await?;
     let credentials = control.store().credentials(None).await?;
     let routes = routes(control, &bases, credentials, Extent::All(&versions)).await?;
     let revoked = grants.iter().filter(|grant| grant.revoked).map(|grant| grant.key).collect();
-    let budgets = budgets::all_budgets(control, &mut versions, &revoked).await?;
+    let budgets = budgets::trusted_budgets(control, read, budget_versions, &revoked).await?;
     let rates = budgets::all_rates(control, &mut versions).await?;
     let mut objects = Vec::new();
     control.store().each_object(|object| objects.push(object)).await?;
@@ -86,18 +89,47 @@ pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
     Ok(())
 }
 
-/// The grants of all keys. There can be very many, so their rows and what the audit log knows of them are read at the
-/// same time, on two threads, and compared at the end.
-async fn all_grants(control: &Control, bases: &mut Bases) -> Result<Vec<Grant>, Error> {
-    let store = control.store().clone();
-    let versions = tokio::spawn(async move { Versions::of(&store, Kinds::Only(KeyRow::KIND)).await });
+/// The kinds of which there can be very many: their rows and what the audit log knows of them are read at the same time,
+/// on two threads, and compared at the end.
+const MANY: [&str; 2] = [KeyRow::KIND, BudgetRow::KIND];
+
+/// What the audit log knows of [`MANY`], while it is read.
+struct ManyVersions(tokio::task::JoinHandle<Result<[Versions; 2], Error>>);
+
+impl ManyVersions {
+    fn begin(store: &Store) -> Self {
+        let store = store.clone();
+        Self(tokio::spawn(async move {
+            let [keys, budgets] = MANY.map(Kinds::Only);
+            Ok([Versions::of(&store, keys).await?, Versions::of(&store, budgets).await?])
+        }))
+    }
+
+    async fn end(self) -> Result<[Versions; 2], Error> {
+        self.0.await.map_err(|error| Error::Io(std::io::Error::other(error)))?
+    }
+}
+
+/// Keys as they were read: what each grants, and those whose code does not hold.
+type ReadKeys = (Vec<(KeyId, i64, Option<Grant>)>, Vec<KeyId>);
+
+async fn read_keys(control: &Control, bases: &mut Bases) -> Result<ReadKeys, Error> {
     let (mut read, mut doubtful) = (Vec::new(), Vec::new());
     let take = |row: KeyRow| match integrity::holds(control.vault(), &row) {
         true => read.push((row.id, row.row_version, bases.grant(&row))),
         false => doubtful.push(row.id),
     };
     control.store().each_key(None, take).await?;
-    let versions = versions.await.map_err(|error| Error::Io(std::io::Error::other(error)))??;
+    Ok((read, doubtful))
+}
+
+/// The grants of all keys that can be trusted.
+async fn trusted_grants(
+    control: &Control,
+    bases: &mut Bases,
+    (read, mut doubtful): ReadKeys,
+    versions: &Versions,
+) -> Result<Vec<Grant>, Error> {
     let mut grants = Vec::with_capacity(read.len());
     for (id, version, grant) in read {
         if versions.reached(KeyRow::KIND, &id.to_string(), version) {

@@ -50,6 +50,7 @@ fn documented() -> (OpenApiRouter<Control>, OpenApiRouter<Control>) {
         .merge(api::credentials::router())
         .merge(api::keys::router())
         .merge(api::budgets::router())
+        .merge(api::nodes::router())
         .merge(api::rates::router())
         .merge(api::usage::router())
         .merge(api::providers::router())

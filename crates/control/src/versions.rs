@@ -97,6 +97,11 @@ impl Versions {
         self.0.get(&place(kind, id)).is_some_and(|known| known.holds && known.version == version)
     }
 
+    /// The same, and strikes the record.
+    pub(crate) fn reaches(&mut self, kind: &str, id: &str, version: i64) -> bool {
+        self.0.remove(&place(kind, id)).is_some_and(|known| known.holds && known.version == version)
+    }
+
     /// Whether a row may be used now. One that is not as it should be is reported.
     ///
     /// # Errors

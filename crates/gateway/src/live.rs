@@ -73,15 +73,20 @@ impl Rate {
         let mut full_at = self.full_at.load(Ordering::Acquire);
         loop {
             let next = full_at.max(now).saturating_add(cost);
-            let late = next.saturating_sub(now).saturating_sub(NANOS_PER_MINUTE);
-            if late > 0 {
-                return Err(u64::try_from(late).unwrap_or(u64::MAX).div_ceil(1_000_000));
+            if let Some(wait) = wait(next, now) {
+                return Err(wait);
             }
             match self.full_at.compare_exchange_weak(full_at, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
                 Err(seen) => full_at = seen,
             }
         }
+    }
+
+    /// How long until so many can be taken. None: now.
+    fn wait(&self, count: u64, per_minute: u64, now: Millis) -> Option<u64> {
+        let now = now.saturating_mul(1_000_000);
+        wait(self.full_at.load(Ordering::Acquire).max(now).saturating_add(nanos(count, per_minute)), now)
     }
 
     /// Puts back what was taken for a call that was refused after all.
@@ -94,6 +99,12 @@ impl Rate {
         let shift = nanos(used, per_minute).saturating_sub(nanos(estimate, per_minute));
         self.full_at.fetch_add(shift, Ordering::AcqRel);
     }
+}
+
+/// The milliseconds by which an allowance that is full again at `next` was taken too early; None when it was not.
+fn wait(next: i64, now: i64) -> Option<u64> {
+    let late = next.saturating_sub(now).saturating_sub(NANOS_PER_MINUTE);
+    u64::try_from(late).ok().filter(|late| *late > 0).map(|late| late.div_ceil(1_000_000))
 }
 
 /// How long an allowance takes to grow by `count`; at most about a month, so that sums never overflow.

@@ -24,7 +24,7 @@ statements! {
         (select max(seq) from audit where row_version is not null and subject_kind = $1 group by subject_kind, subject)";
     NEWEST_VERSIONS_BESIDES = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after,
         reason, source from audit where seq in
-        (select max(seq) from audit where row_version is not null and subject_kind <> $1
+        (select max(seq) from audit where row_version is not null and subject_kind <> $1 and subject_kind <> $2
         group by subject_kind, subject)";
     EACH = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason, source
         from audit order by seq";
@@ -172,8 +172,8 @@ pub enum Kinds<'a> {
     All,
     /// One kind.
     Only(&'a str),
-    /// Every kind but one.
-    Besides(&'a str),
+    /// Every kind but two.
+    Besides([&'a str; 2]),
 }
 
 impl Store {
@@ -221,12 +221,12 @@ impl Store {
         mut take: impl FnMut(AuditedVersion) + Send,
     ) -> Result<(), Error> {
         let seal = self.seal()?;
-        let (sql, kind) = match kinds {
-            Kinds::All => (NEWEST_VERSIONS, None),
-            Kinds::Only(kind) => (NEWEST_VERSIONS_OF, Some(kind)),
-            Kinds::Besides(kind) => (NEWEST_VERSIONS_BESIDES, Some(kind)),
+        let (sql, kinds): (_, &[&str]) = match &kinds {
+            Kinds::All => (NEWEST_VERSIONS, &[]),
+            Kinds::Only(kind) => (NEWEST_VERSIONS_OF, std::slice::from_ref(kind)),
+            Kinds::Besides(kinds) => (NEWEST_VERSIONS_BESIDES, kinds),
         };
-        self.each_audit(sql, kind, |row| row.version(seal).into_iter().for_each(&mut take)).await
+        self.each_audit(sql, kinds, |row| row.version(seal).into_iter().for_each(&mut take)).await
     }
 
     /// The numbers of the rows whose code does not hold. Reads the whole log.
@@ -237,7 +237,7 @@ impl Store {
         let seal = self.seal()?;
         let mut changed = Vec::new();
         let look = |row: StoredAudit| changed.extend((!row.holds(seal)).then_some(row.seq));
-        self.each_audit(EACH, None, look).await?;
+        self.each_audit(EACH, &[], look).await?;
         Ok(changed)
     }
 
@@ -252,16 +252,13 @@ impl Store {
     async fn each_audit(
         &self,
         sql: &'static str,
-        kind: Option<&str>,
+        kinds: &[&str],
         mut take: impl FnMut(StoredAudit) + Send,
     ) -> Result<(), Error> {
         macro_rules! stream {
             ($pool:expr) => {{
                 let query = sqlx::query_as::<_, StoredAudit>(sql);
-                let mut rows = match kind {
-                    None => query.fetch($pool),
-                    Some(kind) => query.bind(kind).fetch($pool),
-                };
+                let mut rows = kinds.iter().fold(query, |query, kind| query.bind(*kind)).fetch($pool);
                 loop {
                     match rows.try_next().await {
                         Ok(Some(row)) => take(row),

@@ -27,7 +27,7 @@ pub(crate) use thresholds::ALL as ALL_THRESHOLDS;
 pub use accounts::AccountRow;
 pub use holds::HoldRow;
 pub use lend::{LeaseAsk, Rolling};
-pub use nodes::{EndedNode, NodeRow, Rest};
+pub use nodes::{EndedNode, NodeRow, NodeStand, Rest};
 pub use rebuild::Difference;
 pub use thresholds::ThresholdRow;
 

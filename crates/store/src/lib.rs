@@ -43,7 +43,8 @@ pub use health::Health;
 pub use jobs::JobRow;
 pub use keys::{KeyFilter, KeyRow, KeyStatus, decode_secrets, encode_secrets};
 pub use ledger::{
-    AccountRow, Difference, EndedNode, HoldRow, LeaseAsk, NodeRow, Overrun, Rest, Rolling, ThresholdRow, Touched,
+    AccountRow, Difference, EndedNode, HoldRow, LeaseAsk, NodeRow, NodeStand, Overrun, Rest, Rolling, ThresholdRow,
+    Touched,
 };
 pub use location::{BadLocation, Limits, Location};
 pub use projects::{EnvironmentRow, ProjectRow};

@@ -6,7 +6,7 @@ use crate::{
     failure::Failure,
     ui::{
         bar,
-        table::{self, dollars, plain, time},
+        table::{self, count, dollars, plain, time},
     },
 };
 use keyward_domain::{Environment, budget::Limit};
@@ -55,6 +55,24 @@ Example:
 Example:
   keyward budget archive 01890a5d-ac96-774b-bcce-b302099a8057 --reason 'replaced by a weekly one'")]
     Archive(Archive),
+    /// List the servers that spend from budgets, with what each has set aside
+    #[command(after_help = "\
+Example:
+  keyward budget nodes
+
+Servers that share a PostgreSQL database set money aside to spend without asking. One that stops
+gives it back; one that was killed accounts for it when it starts again on its data folder.")]
+    Nodes,
+    /// Give up a server that will never come back: what it had set aside counts as spent
+    #[command(after_help = "\
+Example:
+  keyward budget reclaim 3f9c2d1e8b7a6054 --reason 'its disk is lost'
+
+Nothing is given back, because nobody knows what it spent last. If the server comes back after all,
+it goes on: its calls are booked once, and what it did not spend comes back. On budgets with a
+rolling window, what is charged here can be spent again when the window has passed, so make sure
+that its process does not run any more.")]
+    Reclaim(Reclaim),
 }
 
 /// Whose budget it is.
@@ -132,6 +150,21 @@ pub(crate) struct Archive {
     reason: ReasonArgs,
 }
 
+/// Options of `budget reclaim`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reclaim {
+    /// The id of the server's run, or its name: both are in `keyward budget nodes`
+    node: String,
+    /// Also when it was seen a moment ago
+    #[arg(long)]
+    force: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    reason: ReasonArgs,
+}
+
 /// Reads a limit as people write it.
 ///
 /// # Errors
@@ -179,7 +212,27 @@ impl Budget {
                 let style = app.context.ui.bars();
                 app.done(&budget, |budget, _| card(budget, style))
             }
+            Self::Nodes => {
+                let nodes = client.get(Route::new(&["nodes"])?).await?;
+                app.done(&nodes, |nodes, width| {
+                    table::table(items(nodes), &NODES, "no server spends from budgets", width)
+                })
+            }
+            Self::Reclaim(reclaim) => reclaim.run(app, &client).await,
         }
+    }
+}
+
+impl Reclaim {
+    async fn run(self, app: &mut App, client: &Client) -> Outcome {
+        let question = format!("Give {} up? What it has set aside counts as spent from now on.", self.node);
+        app.confirm(&question, self.yes)?;
+        let asked = body([("force", self.force.then_some(Value::Bool(true))), ("reason", self.reason.json())]);
+        let done = client.post(Route::new(&["nodes", &self.node, "reclaim"])?, &asked).await?;
+        app.done(&done, |done, width| {
+            let charged = done.get("charged").map_or(&[][..], items);
+            table::table(charged, &CHARGED, "it has nothing set aside: nothing was charged", width)
+        })
     }
 }
 
@@ -300,6 +353,20 @@ const COLUMNS: [table::Column; 11] = [
 
 const WINDOWS: [table::Column; 4] =
     [time("FROM", "/start"), time("UNTIL", "/end"), dollars("SPENT", "/spent_usd"), dollars("LEASED", "/leased_usd")];
+
+const NODES: [table::Column; 8] = [
+    plain("ID", "/id"),
+    plain("NAME", "/name"),
+    plain("STATUS", "/status"),
+    time("SEEN", "/seen_at"),
+    dollars("LEASED", "/leased_usd"),
+    dollars("CHARGED", "/charged_usd"),
+    count("CALLS", "/calls"),
+    time("SINCE", "/started_at"),
+];
+
+const CHARGED: [table::Column; 3] =
+    [plain("BUDGET", "/budget"), time("WINDOW FROM", "/window_start"), dollars("CHARGED", "/usd")];
 
 /// One budget for people: whose it is, a bar, and the amounts.
 pub(crate) fn card(budget: &Value, style: bar::Style) -> String {

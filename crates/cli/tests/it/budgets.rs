@@ -94,6 +94,38 @@ fn history_and_archive() {
 }
 
 #[test]
+fn nodes_are_listed_and_given_up() {
+    let node = json!({"id": "3f9c2d1e8b7a6054", "name": "0a1b", "status": "silent", "seen_at": "2026-11-01T00:00:00Z",
+        "started_at": "2026-10-01T00:00:00Z", "leases": 2, "leased_usd": "7.5", "charged_usd": "0", "calls": 3});
+    let fake = Fake::start(move |asked| match asked.path.as_str() {
+        "/api/v1/nodes" => ok(json!({"items": [node.clone()]})),
+        path if path.contains("running") => {
+            problem(409, "node_is_running", "this node was seen 3 seconds ago", Some("wait two minutes or add --force"))
+        }
+        path if path.contains("bare") => ok(json!({"node": node, "accounts": 0, "charged_usd": "0", "charged": []})),
+        _ => ok(json!({"node": node, "accounts": 1, "charged_usd": "7.5",
+            "charged": [{"budget": "b1", "window_start": "2026-11-01T00:00:00Z", "usd": "7.5"}]})),
+    });
+    let user = User::of(&fake);
+    let run = user.run(&["budget", "nodes"]);
+    let row = run.out.lines().nth(1).unwrap_or_default().split_whitespace().collect::<Vec<_>>();
+    assert_eq!(row[..3], ["3f9c2d1e8b7a6054", "0a1b", "silent"], "{run:?}");
+    assert!(row.contains(&"$7.5") && row.contains(&"3"), "{run:?}");
+    assert_eq!(user.run(&["budget", "nodes", "--format", "json"]).json()["items"][0]["leases"], 2);
+    let run = user.run(&["budget", "reclaim", "3f9c2d1e8b7a6054", "--yes", "--reason", "its disk is lost"]);
+    assert!(run.status == 0 && run.out.contains("b1") && run.out.contains("$7.5"), "{run:?}");
+    let run = user.run(&["budget", "reclaim", "bare", "--force", "--yes"]);
+    assert_eq!((run.status, run.out.as_str()), (0, "it has nothing set aside: nothing was charged\n"), "{run:?}");
+    let asked = sent(&fake).into_iter().map(|asked| (asked.path.clone(), asked.json())).collect::<Vec<_>>();
+    let path = |node: &str| format!("/api/v1/nodes/{node}/reclaim");
+    assert_eq!(asked[0], (path("3f9c2d1e8b7a6054"), json!({"reason": "its disk is lost"})));
+    assert_eq!(asked[1], (path("bare"), json!({"force": true})));
+    let run = user.run(&["budget", "reclaim", "running", "--yes"]);
+    assert!(run.status == 2 && run.err.contains("seen 3 seconds ago") && run.err.contains("--force"), "{run:?}");
+    assert_eq!(user.run(&["budget", "reclaim"]).status, 2);
+}
+
+#[test]
 fn a_key_is_made_and_shown_with_its_budgets() {
     let key = json!({"id": "k1", "name": "web", "project": "shop", "status": "active", "policy": {},
         "budgets": [budget("10", "month", 5)], "key": "kw_prod_x"});

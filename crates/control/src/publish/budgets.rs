@@ -4,7 +4,7 @@
 use crate::{
     Control,
     budgets::{Terms, rates_of},
-    integrity::Guarded,
+    integrity::{self, Guarded},
     publish::ACTIVE,
     versions::Versions,
 };
@@ -71,23 +71,51 @@ async fn tell_rates(control: &Control, names: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// All budgets that hold, but those of keys that were revoked. What is known of versions was read before.
-pub(super) async fn all_budgets(
-    control: &Control,
-    versions: &mut Versions,
-    revoked: &HashSet<KeyId>,
-) -> Result<Vec<Budget>, Error> {
-    let (mut budgets, mut doubtful) = (Vec::new(), Vec::new());
+/// A budget as it was read.
+pub(super) struct ReadBudget {
+    id: BudgetId,
+    version: i64,
+    /// Whether the code over it holds.
+    holds: bool,
+    active: bool,
+    key: Option<KeyId>,
+    budget: Option<Budget>,
+}
+
+/// All budgets, to be compared with what the audit log knows.
+pub(super) async fn read_budgets(control: &Control) -> Result<Vec<ReadBudget>, Error> {
+    let mut read = Vec::new();
     let take = |row: BudgetRow| {
-        let known = versions.know(control.vault(), &row);
-        versions.strike(&row);
-        match Terms::read(&row) {
-            _ if known && (row.status != ACTIVE || row.key.is_some_and(|key| revoked.contains(&key))) => {}
-            Some(terms) if known => budgets.push(terms.budget),
-            _ => doubtful.push(row.id),
-        }
+        read.push(ReadBudget {
+            id: row.id,
+            version: row.row_version,
+            holds: integrity::holds(control.vault(), &row),
+            active: row.status == ACTIVE,
+            key: row.key,
+            budget: Terms::read(&row).map(|terms| terms.budget),
+        });
     };
     control.store().each_budget(take).await?;
+    Ok(read)
+}
+
+/// All budgets that hold, but those of keys that were revoked.
+pub(super) async fn trusted_budgets(
+    control: &Control,
+    read: Vec<ReadBudget>,
+    mut versions: Versions,
+    revoked: &HashSet<KeyId>,
+) -> Result<Vec<Budget>, Error> {
+    let (mut budgets, mut doubtful) = (Vec::with_capacity(read.len()), Vec::new());
+    for ReadBudget { id, version, holds, active, key, budget } in read {
+        let reached = versions.reaches(BudgetRow::KIND, &id.to_string(), version);
+        let known = holds && reached;
+        match budget {
+            _ if known && (!active || key.is_some_and(|key| revoked.contains(&key))) => {}
+            Some(budget) if known => budgets.push(budget),
+            _ => doubtful.push(id),
+        }
+    }
     doubtful.extend(versions.left(BudgetRow::KIND).iter().filter_map(|id| id.parse::<BudgetId>().ok()));
     for id in doubtful {
         budgets.extend(control.terms(id).await?.map(|terms| terms.budget));

@@ -19,6 +19,7 @@ mod nodes;
 mod pages;
 mod projects;
 mod rates;
+mod reclaim;
 mod tamper;
 mod together;
 mod tokens;

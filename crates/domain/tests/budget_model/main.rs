@@ -160,6 +160,7 @@ fn mutants() -> Vec<(Broken, World)> {
         (Broken::GrantNotSynced, power_with_the_database()),
         (Broken::LeasesExpire, reclaim()),
         (Broken::ReclaimIsForgotten, reclaim()),
+        (Broken::ReclaimChargesHolds, World { limits: vec![3], ..reclaim() }),
     ]
 }
 

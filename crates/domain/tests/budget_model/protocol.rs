@@ -52,6 +52,8 @@ pub(crate) enum Broken {
     LeasesExpire,
     /// A reclaimed lease is charged, and then charged again by what is collected.
     ReclaimIsForgotten,
+    /// With a reclaim, the holds of a node that may be alive are charged as calls that were lost.
+    ReclaimChargesHolds,
 }
 
 /// How large the world is.

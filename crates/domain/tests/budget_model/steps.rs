@@ -38,6 +38,11 @@ impl World {
             Action::EndRecovery { process } => self.end_recovery(next, process),
             Action::Reclaim { process } => {
                 next.left.reclaims -= 1;
+                if self.is(Broken::ReclaimChargesHolds) {
+                    let held = |call: &usize| next.calls[*call].process == process && next.db.rows[*call].held;
+                    let lost: Vec<usize> = (0..next.calls.len()).filter(held).collect();
+                    lost.into_iter().for_each(|call| self.charge_lost(next, call));
+                }
                 charge_rest(&mut next.db, process);
             }
             Action::Expire { process } => {

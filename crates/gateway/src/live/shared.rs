@@ -80,6 +80,18 @@ pub struct Refused {
     pub wait: Option<u64>,
 }
 
+impl Refused {
+    /// The one of two that a caller must wait for longer.
+    fn later(self, other: Self) -> Self {
+        let is_later = match (self.wait, other.wait) {
+            (None, _) => false,
+            (_, None) => true,
+            (Some(wait), Some(other)) => other > wait,
+        };
+        if is_later { other } else { self }
+    }
+}
+
 /// Everything that limits a call's pace.
 #[derive(Debug)]
 pub(crate) struct Limits {
@@ -123,7 +135,7 @@ impl Limits {
     /// Takes one request from every minute's allowance.
     ///
     /// # Errors
-    /// The limit that has none now; nothing is taken.
+    /// The limit that has none for the longest time; nothing is taken.
     pub(crate) fn take_request(&self, policy: &Policy, now: Millis) -> Result<(), Refused> {
         for (at, limit) in self.each(policy).enumerate() {
             let Some(per_minute) = limit.requests else { continue };
@@ -133,7 +145,13 @@ impl Limits {
                         taken.pace.requests.put_back(1, per_minute);
                     }
                 }
-                return Err(Refused { whose: limit.whose, limit: per_minute, wait: Some(wait) });
+                let first = Refused { whose: limit.whose, limit: per_minute, wait: Some(wait) };
+                let others = self.each(policy).skip(at + 1).filter_map(|other| {
+                    let limit = other.requests?;
+                    let wait = Some(other.pace.requests.wait(1, limit, now)?);
+                    Some(Refused { whose: other.whose, limit, wait })
+                });
+                return Err(others.fold(first, Refused::later));
             }
         }
         Ok(())
@@ -163,7 +181,7 @@ impl Near<Limits> {
     /// Takes tokens from every minute's allowance, by estimate: [`Taken::settle`] puts the difference right.
     ///
     /// # Errors
-    /// The limit that has not so many now, or never; nothing is taken.
+    /// The limit that has not so many for the longest time, or never; nothing is taken.
     pub(crate) fn take_tokens(&self, estimate: u64, policy: &Policy, now: Millis) -> Result<Taken, Refused> {
         let mut taken = Taken::default();
         for (at, limit) in self.each(policy).enumerate() {
@@ -172,7 +190,14 @@ impl Near<Limits> {
             let got = if fits { limit.pace.tokens.take(estimate, per_minute, now).map_err(Some) } else { Err(None) };
             if let Err(wait) = got {
                 taken.put_back();
-                return Err(Refused { whose: limit.whose, limit: per_minute, wait });
+                let first = Refused { whose: limit.whose, limit: per_minute, wait };
+                let others = self.each(policy).skip(at + 1).filter_map(|other| {
+                    let limit = other.tokens?;
+                    let fits = estimate <= limit;
+                    let wait = if fits { Some(other.pace.tokens.wait(estimate, limit, now)?) } else { None };
+                    Some(Refused { whose: other.whose, limit, wait })
+                });
+                return Err(others.fold(first, Refused::later));
             }
             let (_, places) = taken.0.get_or_insert_with(|| (self.clone(), Vec::with_capacity(1)));
             places.push((at, per_minute));

@@ -76,6 +76,26 @@ fn what_is_shared_is_taken_everywhere_or_nowhere() {
 }
 
 #[test]
+fn of_several_limits_the_longest_wait_is_told() {
+    let all = Arc::new(Shared::new(&rates(Scope::Organisation, 1, 100, 9)));
+    let key = Near::of(&Arc::new(Limits { live: Arc::default(), shared: [all].into() }));
+    let policy = Policy { requests_per_minute: Some(2), tokens_per_minute: Some(150), ..Policy::default() };
+    let whose = Whose::Scope(Scope::Organisation);
+    key.take_request(&Policy::default(), 0).expect("one for all");
+    for _ in 0..2 {
+        let own = Limits { live: Arc::clone(&key.live), shared: Arc::default() };
+        own.take_request(&policy, 0).expect("two for the key");
+    }
+    let told = key.take_request(&policy, 0).unwrap_err();
+    assert_eq!(told, Refused { whose, limit: 1, wait: Some(60_000) }, "not the thirty seconds of the key");
+    drop(key.take_tokens(100, &policy, 0).expect("fits"));
+    let told = key.take_tokens(90, &policy, 0).unwrap_err();
+    assert_eq!(told, Refused { whose, limit: 100, wait: Some(54_000) });
+    let told = key.take_tokens(120, &policy, 0).unwrap_err();
+    assert_eq!(told, Refused { whose, limit: 100, wait: None }, "never");
+}
+
+#[test]
 fn calls_at_once_are_counted_for_all_who_share_them() {
     let project = Arc::new(Shared::new(&rates(project(), 10, 10, 2)));
     let key = || Near::of(&Arc::new(Limits { live: Arc::default(), shared: [Arc::clone(&project)].into() }));
@@ -114,6 +134,32 @@ fn waiting_as_long_as_told_is_always_enough() {
             let wait = wait.expect("the allowance ends");
             now += i64::try_from(wait).unwrap();
             live.take_request(per_minute, now).expect("waited as told");
+        }
+    }
+}
+
+#[test]
+fn waiting_for_tokens_as_long_as_told_is_just_enough() {
+    for (own, shared) in [(Some(999), None), (None, Some(1_000_003)), (Some(7), Some(5))] {
+        let all = Arc::new(Shared::new(&SharedRates {
+            requests_per_minute: None,
+            tokens_per_minute: shared,
+            concurrency: None,
+            scope: Scope::Organisation,
+        }));
+        let key = Near::of(&Arc::new(Limits { live: Arc::default(), shared: [all].into() }));
+        let policy = Policy { tokens_per_minute: own, ..Policy::default() };
+        let take = |estimate, now| key.take_tokens(estimate, &policy, now);
+        let mut now = 5_000;
+        for round in 1..5 {
+            // A call uses more than was estimated, by another share each time: the wait is for the true number.
+            take(1, now).expect("there is room").settle(3 + round);
+            let most = own.unwrap_or(u64::MAX).min(shared.unwrap_or(u64::MAX));
+            let wait = take(most, now).expect_err("the allowance is not full").wait.expect("it will be");
+            let wait = i64::try_from(wait).unwrap();
+            assert!(take(most, now + wait - 1).is_err(), "a millisecond less is too little");
+            now += wait;
+            take(most, now).expect("waited as told").put_back();
         }
     }
 }

@@ -223,6 +223,52 @@ fn two_servers_share_a_database() {
 }
 
 #[test]
+fn a_server_that_was_given_up_goes_on_when_it_comes_back() {
+    let postgres = Postgres::start();
+    let (mut pair, key) = Pair::on(&postgres.database());
+    let set = pair.one.server.tell(&["budget", "set", "--project", PROJECT, "1 USD/total"]);
+    let budget = set["id"].as_str().expect("an id").to_owned();
+    // One call below the budget; perhaps nothing of it is in the database yet but the money set aside for it.
+    eventually("the budget on the second server", || pair.at_two(&key).header("keyward-budget-remaining").map(drop));
+    pair.two.kill();
+    let stand = |pair: &Pair| {
+        let shown = pair.one.server.tell(&["budget", "show", &budget]);
+        (shown["spent_nano_usd"].as_i64().expect("spent"), shown["leased_nano_usd"].as_i64().expect("leased"))
+    };
+    let other = |pair: &Pair| {
+        let nodes = pair.one.server.tell(&["budget", "nodes"]);
+        let all = nodes["items"].as_array().expect("a list").clone();
+        all.into_iter().find(|node| node["status"] != "here")
+    };
+    let id = other(&pair).expect("the second server")["id"].as_str().expect("an id").to_owned();
+    let (spent, leased) = stand(&pair);
+    assert!(leased > 0, "nobody gave it back");
+    let refused = pair.one.server.run(&["budget", "reclaim", &id]);
+    assert!(refused.status == 2 && refused.stderr.contains("--force"), "{}", refused.all());
+    let here = pair.one.server.tell(&["budget", "nodes"])["items"][0]["id"].clone();
+    let refused = pair.one.server.run(&["budget", "reclaim", here.as_str().expect("an id"), "--force"]);
+    assert!(refused.status == 2 && refused.stderr.contains("the server that answers"), "{}", refused.all());
+
+    let done = pair.one.server.tell(&["budget", "reclaim", &id, "--force", "--reason", "its disk is lost"]);
+    assert_eq!(done["charged_nano_usd"].as_i64(), Some(leased), "{done}");
+    assert_eq!(stand(&pair), (spent + leased, 0), "all of it counts as spent");
+    let node = other(&pair).expect("it is still known");
+    assert_eq!((node["charged_nano_usd"].as_i64(), node["leases"].as_u64()), (Some(leased), Some(0)), "{node}");
+
+    // It comes back on its own folder: its call is booked, all that it did not spend comes back, and calls go on.
+    pair.two.launch();
+    let is_gone = |node: Option<Value>| node.is_some_and(|node| node["id"].as_str() != Some(&*id));
+    eventually("its earlier run to be accounted for", || is_gone(other(&pair)).then_some(()));
+    let cost = stand(&pair).0;
+    assert!(cost > 0 && cost < spent + leased, "{cost} of {leased}");
+    assert_answered(&pair.at_two(&key));
+    eventually("one more call in the budget", || (stand(&pair).0 == 2 * cost).then_some(()));
+    let doctor = pair.one.server.run(&["doctor", "--rebuild"]);
+    assert_eq!(doctor.status, 0, "{}", doctor.all());
+    assert!(pair.two.stop().success() && stand(&pair).1 == 0, "a server that stops gives everything back");
+}
+
+#[test]
 fn a_revocation_reaches_the_other_server_within_100_ms() {
     let postgres = Postgres::start();
     let (pair, _) = Pair::on(&postgres.database());

@@ -4,7 +4,10 @@ use super::{
     CEILING,
     facts::{Facts, resolve},
     nodes,
-    rows::{Bind, Move, Stand, fetch, hold_accounts, leases_left, lower_leases, move_accounts, read_accounts, run},
+    rows::{
+        Bind, Move, Stand, add_to_slots, fetch, hold_accounts, leases_left, lower_leases, move_accounts, read_accounts,
+        run,
+    },
 };
 use crate::{Error, Store, pool::Open, sql::stored};
 use keyward_domain::{
@@ -131,17 +134,26 @@ impl Store {
         let stands = hold_accounts(&mut open, &accounts).await.map_err(failed)?;
         let left = leases_left(&mut open, wanted.keys().copied()).await.map_err(failed)?;
         let (mut lowered, mut moves, mut answer) = (Vec::new(), BTreeMap::<Account, Move>::new(), Vec::new());
-        for (lease, amount) in wanted {
+        let mut slots = BTreeMap::<Account, (Millis, i64)>::new();
+        for (lease, wanted) in wanted {
             let (Some(facts), Some(left)) = (facts.get(&lease), left.get(&lease)) else { continue };
             let by = moves.entry(facts.account).or_default();
+            // First what was charged when the node was given up too early: that is spent already.
+            let late = wanted.min(left.charged);
+            match facts.slot(left.charged_at) {
+                None => by.spent -= late,
+                Some(_) if late == 0 => {}
+                Some(slot) => slots.entry(slot).or_insert((facts.slot_ms, 0)).1 -= late,
+            }
             let leased = stands.get(&facts.account).map_or(0, |stand| stand.leased - by.unleased);
-            let amount = amount.min(left.amount).min(leased);
+            let amount = (wanted - late).min(left.amount).min(leased);
             by.unleased += amount;
-            lowered.push((lease, amount, 0));
-            answer.push((lease, Money::from_nano(amount)));
+            lowered.push((lease, amount, late));
+            answer.push((lease, Money::from_nano(amount + late)));
         }
         lower_leases(&mut open, &lowered).await.map_err(failed)?;
         move_accounts(&mut open, &moves).await.map_err(failed)?;
+        add_to_slots(&mut open, &slots).await.map_err(failed)?;
         open.commit().await.map_err(failed)?;
         self.condition().wrote();
         Ok(answer)

@@ -221,24 +221,35 @@ pub(super) async fn move_accounts<'a>(
     fetch(open, "with v(b, s, c, t) as (values ", &after, "", &rows).await
 }
 
-/// Adds to what was spent in slots of rolling budgets, which are made where they are not there.
+/// Adds to what was spent in slots of rolling budgets, which are made where they are not there; or takes away from it.
 pub(super) async fn add_to_slots<'a>(
     open: &mut Open,
     slots: impl IntoIterator<Item = (&'a Account, &'a (Millis, i64))>,
 ) -> Result<(), sqlx::Error> {
     let zero = || Bind::Number(0);
-    let rows: Vec<_> = slots
-        .into_iter()
-        .map(|(slot, (slot_ms, spent))| {
-            let key = Bind::Id(slot.budget.uuid());
-            [key, Bind::Number(slot.start), Bind::Number(*slot_ms), Bind::Number(*spent), zero(), zero()]
-        })
-        .collect();
+    let (mut more, mut less) = (Vec::new(), Vec::new());
+    for (slot, (slot_ms, spent)) in slots {
+        let key = [Bind::Id(slot.budget.uuid()), Bind::Number(slot.start)];
+        let [budget, start] = key;
+        if *spent < 0 {
+            less.push([budget, start, Bind::Number(-spent)]);
+        } else {
+            more.push([budget, start, Bind::Number(*slot_ms), Bind::Number(*spent), zero(), zero()]);
+        }
+    }
     let after = format!(
         " on conflict (budget, start) do update set spent = case when accounts.spent + excluded.spent > {CEILING}
          then {CEILING} else accounts.spent + excluded.spent end"
     );
-    run(open, "insert into accounts (budget, start, slot_ms, spent, leased, carried) values ", &after, &rows)
-        .await
-        .map(drop)
+    run(open, "insert into accounts (budget, start, slot_ms, spent, leased, carried) values ", &after, &more).await?;
+    // Not in the same statement: a new row with less than nothing is refused, also where there is one already.
+    run(
+        open,
+        "with v(b, s, c) as (values ",
+        ") update accounts set spent = case when spent < v.c then 0 else spent - v.c end from v
+         where budget = v.b and start = v.s",
+        &less,
+    )
+    .await
+    .map(drop)
 }

@@ -306,6 +306,88 @@ pub(crate) async fn what_a_node_leaves_goes_back_or_is_charged(bed: Bed) {
     assert!(matches!(write.end_node(2, Rest::Charge).await, Err(Error::NodeEnded)));
 }
 
+/// Charges a node's leases as an owner does.
+async fn reclaim(store: &Store, node: u64, now: Millis) -> keyward_store::EndedNode {
+    let mut write = rows::begin_at(store, now).await;
+    let charged = write.reclaim_node(node).await.unwrap();
+    rows::commit(write).await;
+    charged
+}
+
+pub(crate) async fn a_node_that_was_reclaimed_goes_on(bed: Bed) {
+    let store = bed.store().await;
+    for node in [1, 2] {
+        store.begin_node(node, "a", "boot", NOW).await.unwrap();
+    }
+    let granted = store.lease(1, &[ask(account(1), 1, 60, 100), ask(account(2), 1, 9, 9)], NOW).await.unwrap();
+    let leases = granted.iter().map(|one| one.lease).collect::<Vec<_>>();
+    let open = UsageEvent { held: Some(usd(20)), ..spend(1, NOW, 5, &leases[..1]) };
+    collect(&store, Vec::new(), vec![hold(&open)]).await;
+    let stand_of = |stands: Vec<keyward_store::NodeStand>| {
+        stands.into_iter().map(|one| (one.node.incarnation, one.leases, one.leased, one.charged, one.calls))
+    };
+    let stands = stand_of(store.node_stands().await.unwrap()).collect::<Vec<_>>();
+    assert_eq!(stands, [(1, 2, usd(69), usd(0), 1), (2, 0, usd(0), usd(0), 0)]);
+    // What nobody committed did not happen.
+    let mut write = rows::begin(&store).await;
+    write.reclaim_node(1).await.unwrap();
+    drop(write);
+    assert_eq!(stand(&store, account(1)).await, (0, 60));
+    let charged = reclaim(&store, 1, NOW).await;
+    assert_eq!((charged.charged[&account(1)], charged.charged[&account(2)]), (usd(60), usd(9)));
+    assert_eq!(charged.touched.iter().map(|one| one.spent).collect::<Vec<_>>(), [usd(60), usd(9)]);
+    assert_eq!((stand(&store, account(1)).await, stand(&store, account(2)).await), ((60, 0), (9, 0)));
+    assert_eq!(store.holds_of(1, 9).await.unwrap().len(), 1, "a call under way stays one: its end may come");
+    equal(&store).await;
+    let stands = stand_of(store.node_stands().await.unwrap()).next().unwrap();
+    assert_eq!(stands, (1, 0, usd(0), usd(69), 1));
+    assert_eq!(reclaim(&store, 1, NOW).await, keyward_store::EndedNode::default(), "once");
+    // It was alive: the call ends and is booked at its cost; more is leased and spent; what it does not need comes back.
+    collect(&store, vec![open], Vec::new()).await;
+    assert_eq!(stand(&store, account(1)).await, (60, 0), "part of what was charged");
+    let more = lease(&store, 1, ask(account(1), 1, 40, 100)).await;
+    assert_eq!((more.lease, more.amount), (leases[0], usd(40)));
+    assert_eq!(stand(&store, account(1)).await, (60, 40));
+    collect(&store, vec![spend(2, NOW, 25, &leases[..1])], Vec::new()).await;
+    assert_eq!(store.give_back(&[(leases[0], usd(50))]).await.unwrap(), [(leases[0], usd(50))]);
+    assert_eq!(stand(&store, account(1)).await, (30, 20));
+    equal(&store).await;
+    // When all is known, all that was not spent comes back, also what is still charged.
+    assert_eq!(end(&store, 1, Rest::GiveBack).await.given_back[&account(2)], usd(9));
+    assert_eq!((stand(&store, account(1)).await, stand(&store, account(2)).await), ((30, 0), (0, 0)));
+    equal(&store).await;
+    let mut write = rows::begin(&store).await;
+    assert!(matches!(write.reclaim_node(1).await, Err(Error::NodeEnded)));
+    drop(write);
+    assert!(!store.see_node(1, NOW + 9).await.unwrap() && store.see_node(2, NOW + 9).await.unwrap());
+    assert_eq!(store.running_nodes().await.unwrap()[0].seen_at, NOW + 9);
+}
+
+pub(crate) async fn what_was_reclaimed_of_a_rolling_budget(bed: Bed) {
+    let store = bed.store().await;
+    store.begin_node(1, "a", "boot", NOW).await.unwrap();
+    let whole = Account { start: 0, ..account(1) };
+    let first = |now: Millis| Rolling { slot_ms: MINUTE, first_slot: now - 60 * MINUTE };
+    let at = |now| LeaseAsk { ends_at: i64::MAX, rolling: Some(first(now)), ..ask(whole, 10, 60, 100) };
+    let spent = async |now| store.stand(whole, Some(first(now))).await.unwrap().0.nano();
+    let granted = lease(&store, 1, at(NOW)).await;
+    reclaim(&store, 1, NOW + 5 * MINUTE).await;
+    // A call from before is told after: it leaves the slot in which it was charged, and counts in its own.
+    collect(&store, vec![spend(1, NOW, 20, &[granted.lease])], Vec::new()).await;
+    assert_eq!((spent(NOW + 5 * MINUTE).await, spent(NOW + 61 * MINUTE).await), (60, 40));
+    equal(&store).await;
+    store.give_back(&[(granted.lease, usd(15))]).await.unwrap();
+    assert_eq!((spent(NOW + 5 * MINUTE).await, spent(NOW + 61 * MINUTE).await), (45, 25));
+    // Given up once more, in another slot: what was charged before does not count anew.
+    assert_eq!(lease(&store, 1, at(NOW + 6 * MINUTE)).await.amount, usd(55));
+    reclaim(&store, 1, NOW + 7 * MINUTE).await;
+    assert_eq!((spent(NOW + 7 * MINUTE).await, spent(NOW + 66 * MINUTE).await), (100, 55));
+    equal(&store).await;
+    assert_eq!(end(&store, 1, Rest::GiveBack).await.given_back[&whole], usd(55));
+    assert_eq!(spent(NOW + 7 * MINUTE).await, 45);
+    equal(&store).await;
+}
+
 pub(crate) async fn a_node_that_was_given_up_gets_no_more(bed: Bed) {
     let store = bed.store().await;
     store.begin_node(1, "a", "boot", NOW).await.unwrap();

@@ -81,6 +81,28 @@ impl Model {
     }
 }
 
+impl Model {
+    /// The rest of a lease counts as spent.
+    fn charge(&mut self, lease: LeaseId) {
+        let (number, left) = self.leases.get_mut(&lease).unwrap();
+        let left = std::mem::take(left);
+        self.spent[*number as usize] += left;
+        *self.charged.entry(lease).or_default() += left;
+    }
+
+    /// Money goes back, first what was charged. Answers how much it was.
+    fn give_back(&mut self, lease: LeaseId, amount: i64) -> i64 {
+        let (number, left) = self.leases.get_mut(&lease).unwrap();
+        let charged = self.charged.entry(lease).or_default();
+        let late = amount.min(*charged);
+        *charged -= late;
+        self.spent[*number as usize] -= late;
+        let rest = (amount - late).min(*left);
+        *left -= rest;
+        late + rest
+    }
+}
+
 async fn check(store: &Store, model: &Model, what: &str) {
     for number in 0..ACCOUNTS {
         let rolling = is_rolling(number).then_some(ROLLING);
@@ -108,6 +130,7 @@ impl Run {
         match self.dice.roll(10) {
             0..=2 => self.lend().await,
             3..=6 => self.batch().await,
+            7 if self.dice.roll(4) == 0 => self.reclaim().await,
             7 => self.give_back().await,
             8 if self.dice.roll(3) == 0 => self.die().await,
             9 if self.dice.roll(3) == 0 => self.drop_days().await,
@@ -166,13 +189,22 @@ impl Run {
         let index = usize::try_from(self.dice.roll(4)).unwrap();
         if let Some((number, lease)) = self.current.iter().nth(index) {
             let amount = self.dice.money(300);
-            let left = &mut self.model.leases.get_mut(lease).unwrap().1;
-            let expected = amount.min(*left);
-            *left -= expected;
+            let (number, expected) = (*number, self.model.give_back(*lease, amount));
             let back = self.store.give_back(&[(*lease, usd(amount))]).await.unwrap();
             assert_eq!(back, [(*lease, usd(expected))], "account {number}");
         }
         "a lease given back"
+    }
+
+    /// The node is given up and is alive: it goes on with what it had.
+    async fn reclaim(&mut self) -> &'static str {
+        let mut write = rows::begin(&self.store).await;
+        write.reclaim_node(self.node).await.unwrap();
+        rows::commit(write).await;
+        for lease in self.current.values() {
+            self.model.charge(*lease);
+        }
+        "a reclaim"
     }
 
     /// The node dies: what is under way is lost, the rest goes back or is charged, and another begins.
@@ -184,19 +216,19 @@ impl Run {
         collect(&self.store, lost, Vec::new()).await;
         let rest = if self.dice.roll(2) == 0 { Rest::GiveBack } else { Rest::Charge };
         end(&self.store, self.node, rest).await;
-        for (lease, (number, left)) in &mut self.model.leases {
-            if rest == Rest::Charge {
-                self.model.spent[*number as usize] += *left;
-                *self.model.charged.entry(*lease).or_default() += *left;
+        for lease in self.current.values() {
+            match rest {
+                Rest::Charge => self.model.charge(*lease),
+                Rest::GiveBack => drop(self.model.give_back(*lease, i64::MAX)),
             }
-            *left = 0;
         }
         self.node += 1;
         self.store.begin_node(self.node, "n", "boot", NOW).await.unwrap();
         // Calls of a node that was given up may still be told.
         if let Some(lease) = self.current.values().next().copied() {
             self.calls += 1;
-            let call = spend(self.calls, NOW, self.dice.money(90), &[lease]);
+            let at = NOW - self.dice.money(4) * DAY;
+            let call = spend(self.calls, at, self.dice.money(90), &[lease]);
             self.model.book(&call);
             self.model.ended.push(call.clone());
             collect(&self.store, vec![call], Vec::new()).await;
@@ -223,7 +255,7 @@ pub(crate) async fn accounts_follow_from_the_ledger(bed: Bed) {
     let mut run = Run { store, dice, model, node: 1, calls: 0, current: BTreeMap::new() };
     for step in 0..260 {
         let what = run.step().await;
-        if step % 4 == 0 || what == "dropped days" || what == "a recovery" {
+        if step % 4 == 0 || ["dropped days", "a recovery", "a reclaim"].contains(&what) {
             check(&run.store, &run.model, &format!("step {step}, {what}")).await;
         }
     }

@@ -71,6 +71,8 @@ const STORIES: &[Story] = stories![
     ledger::a_rolling_budget_counts_by_slots,
     ledger::a_call_that_cost_more_is_booked_whole,
     ledger::what_a_node_leaves_goes_back_or_is_charged,
+    ledger::a_node_that_was_reclaimed_goes_on,
+    ledger::what_was_reclaimed_of_a_rolling_budget,
     ledger::a_node_that_was_given_up_gets_no_more,
     ledger::what_fails_leaves_nothing_behind,
     ledger::thresholds_are_noted_once,

@@ -250,8 +250,13 @@ pub(crate) fn somebody() -> Actor {
 }
 
 pub(crate) async fn begin(store: &Store) -> Write {
+    begin_at(store, NOW).await
+}
+
+/// The same at another moment.
+pub(crate) async fn begin_at(store: &Store, now: Millis) -> Write {
     store.seal_audit_with(Arc::new(Hash));
-    store.write(somebody(), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), NOW).await.unwrap()
+    store.write(somebody(), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), now).await.unwrap()
 }
 
 /// Commits with one audit entry.
