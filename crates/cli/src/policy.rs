@@ -367,12 +367,14 @@ mod tests {
                 "1",
                 "--when-short",
                 "clamp",
+                "--on-hangup",
+                "drain",
                 "--max-body",
                 "1",
             ]);
             let all = Policy { rotation_overlap_ms: Some(1), ..all };
             let fields = to_json(&changed(&all, &Policy::default(), &[*part])).as_object().unwrap().len();
-            assert_eq!(fields, 13, "{part:?} takes exactly one field away");
+            assert_eq!(fields, 14, "{part:?} takes exactly one field away");
         }
     }
 

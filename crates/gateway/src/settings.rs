@@ -89,7 +89,7 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(25),
             connections: 20_000,
             hangup_drain: Duration::from_secs(600),
-            hangup_drains: 256,
+            hangup_drains: 1_024,
         }
     }
 }

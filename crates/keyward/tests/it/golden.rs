@@ -430,6 +430,26 @@ fn usage_is_asked_for_only_where_the_provider_takes_it_and_hidden_where_the_clie
 }
 
 #[test]
+fn the_answer_of_a_provider_that_goes_on_is_read_to_its_end() {
+    let services = [Service::Gemini, Service::Bedrock];
+    let world = World::with(&services);
+    for service in services {
+        let gate = Gate::new();
+        let script = Script::using(Buckets { input: 1_000, output: 5_000, ..b() }).stopping_at(2, &gate);
+        world.credential(service, service.id(), script);
+        let key = world.key(service.id(), json!({"providers": [service.id()]}));
+        let mut answer = world.open(&world.call(service, true, &key));
+        answer.read_until("Hello");
+        gate.wait_reached();
+        drop(answer);
+        gate.open();
+        let (seen, _) = recorded(&world, service.id());
+        assert_eq!((seen.all_input(), seen.all_output()), (1_000, 5_000), "{service:?}");
+        assert_eq!(world.totals(service.id())["estimated"], 0, "{service:?}");
+    }
+}
+
+#[test]
 fn a_hang_up_is_estimated_and_never_free() {
     let services = [Service::OpenAi, Service::Anthropic, Service::Gemini, Service::Bedrock];
     let world = World::with(&services);
@@ -437,7 +457,7 @@ fn a_hang_up_is_estimated_and_never_free() {
         let gate = Gate::new();
         let script = Script::using(Buckets { input: 1_000, output: 5_000, ..b() }).stopping_at(2, &gate);
         world.credential(service, service.id(), script);
-        let key = world.key(service.id(), json!({"providers": [service.id()]}));
+        let key = world.key(service.id(), json!({"providers": [service.id()], "on_hangup": "cancel"}));
         let mut answer = world.open(&world.call(service, true, &key));
         answer.read_until("Hello");
         gate.wait_reached();
