@@ -262,7 +262,7 @@ impl Account {
         let tables = &self.worker.shared.tables;
         let picture = tables.load();
         let admitted = &self.pass.grant;
-        let now = picture.grant(&admitted.grant.public_id).unwrap_or(admitted.shared());
+        let now = picture.grant(&admitted.grant.public_id).unwrap_or_else(|| admitted.shared());
         let rules = Rules {
             plan: &self.plan,
             policy: &now.grant.policy,

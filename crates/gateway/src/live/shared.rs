@@ -222,7 +222,10 @@ impl Drop for InFlight {
 /// Tokens that a call has taken: from which allowances, by their place and what the limit was then, and how many.
 /// Dropped without a settlement (a panic, a lost task), the estimate stands: in doubt it is charged.
 #[derive(Debug, Default)]
-pub(crate) struct Taken(Option<(Near<Limits>, Vec<(usize, u64)>)>, u64);
+pub(crate) struct Taken(Option<(Near<Limits>, Places)>, u64);
+
+/// Allowances by their place among all, and what their limits were.
+type Places = Vec<(usize, u64)>;
 
 impl Taken {
     /// Replaces the estimate by what was used. Settling twice changes nothing the second time.
