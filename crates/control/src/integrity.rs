@@ -27,8 +27,8 @@ pub(crate) trait Guarded: Sized {
     /// Gives it another version.
     fn set_row_version(&mut self, version: i64);
 
-    /// The version that is stored under its id now; none when there is no such row any more.
-    fn stored_version(store: &Store, row: &Self) -> impl Future<Output = Result<Option<i64>, Error>> + Send;
+    /// What is stored in its place now; none when there is no such row any more.
+    fn again(store: &Store, row: &Self) -> impl Future<Output = Result<Option<Self>, Error>> + Send;
 
     /// Everything that grants or limits power.
     fn fields(&self) -> Vec<Vec<u8>>;
@@ -96,8 +96,8 @@ impl Guarded for ProjectRow {
         self.row_version = version;
     }
 
-    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
-        Ok(store.project(row.id).await?.map(|stored| stored.row_version))
+    async fn again(store: &Store, row: &Self) -> Result<Option<Self>, Error> {
+        store.project(row.id).await
     }
 
     fn fields(&self) -> Vec<Vec<u8>> {
@@ -143,10 +143,9 @@ impl Guarded for EnvironmentRow {
         self.row_version = version;
     }
 
-    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
+    async fn again(store: &Store, row: &Self) -> Result<Option<Self>, Error> {
         let stored = store.environments_of(row.project).await?;
-        let stored = stored.into_iter().find(|stored| stored.environment == row.environment);
-        Ok(stored.map(|stored| stored.row_version))
+        Ok(stored.into_iter().find(|stored| stored.environment == row.environment))
     }
 
     fn fields(&self) -> Vec<Vec<u8>> {
@@ -185,8 +184,8 @@ impl Guarded for CredentialRow {
         self.row_version = version;
     }
 
-    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
-        Ok(store.credential(row.id).await?.map(|stored| stored.row_version))
+    async fn again(store: &Store, row: &Self) -> Result<Option<Self>, Error> {
+        store.credential(row.id).await
     }
 
     fn fields(&self) -> Vec<Vec<u8>> {
@@ -239,8 +238,8 @@ impl Guarded for KeyRow {
         self.row_version = version;
     }
 
-    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
-        Ok(store.key(row.id).await?.map(|stored| stored.row_version))
+    async fn again(store: &Store, row: &Self) -> Result<Option<Self>, Error> {
+        store.key(row.id).await
     }
 
     fn fields(&self) -> Vec<Vec<u8>> {
@@ -292,8 +291,8 @@ impl Guarded for TokenRow {
         self.row_version = version;
     }
 
-    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
-        Ok(store.token(row.id).await?.map(|stored| stored.row_version))
+    async fn again(store: &Store, row: &Self) -> Result<Option<Self>, Error> {
+        store.token(row.id).await
     }
 
     fn fields(&self) -> Vec<Vec<u8>> {
@@ -341,8 +340,8 @@ impl Guarded for BudgetRow {
         self.row_version = version;
     }
 
-    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
-        Ok(store.budget(row.id).await?.map(|stored| stored.row_version))
+    async fn again(store: &Store, row: &Self) -> Result<Option<Self>, Error> {
+        store.budget(row.id).await
     }
 
     fn fields(&self) -> Vec<Vec<u8>> {
@@ -393,8 +392,8 @@ impl Guarded for RatesRow {
         self.row_version = version;
     }
 
-    async fn stored_version(store: &Store, row: &Self) -> Result<Option<i64>, Error> {
-        Ok(store.rates(&row.scope).await?.map(|stored| stored.row_version))
+    async fn again(store: &Store, row: &Self) -> Result<Option<Self>, Error> {
+        store.rates(&row.scope).await
     }
 
     fn fields(&self) -> Vec<Vec<u8>> {

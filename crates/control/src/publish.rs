@@ -53,13 +53,13 @@ pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
     let mut versions = Versions::of(control.store(), Kinds::Besides(MANY)).await?;
     let mut bases = Bases::default();
     for row in control.store().projects().await? {
-        if versions.trusts(control, &row).await? {
+        if let Some(row) = versions.trusted(control, row).await? {
             bases.add_project(&row);
         }
     }
     for row in control.store().environments().await? {
-        let trusted = versions.trusts(control, &row).await?;
-        bases.add_environment(&row, trusted);
+        let trusted = versions.trusted(control, row.clone()).await?;
+        bases.add_environment((row.project, row.environment), trusted.as_ref());
         versions.strike(&row);
     }
     for id in versions.left(EnvironmentRow::KIND) {
@@ -140,13 +140,19 @@ async fn trusted_grants(
     }
     // A key that was changed between the two readings, or that is not as it should be: a closer look tells.
     for id in doubtful {
-        if let Some(row) = control.store().key(id).await?
-            && control.trusts(&row).await?
-        {
+        if let Some(row) = newest_key(control, id).await? {
             grants.extend(bases.grant(&row));
         }
     }
     Ok(grants)
+}
+
+/// A key as it is now, if it can be trusted.
+async fn newest_key(control: &Control, id: KeyId) -> Result<Option<KeyRow>, Error> {
+    match control.store().key(id).await? {
+        Some(row) => control.newest(row).await,
+        None => Ok(None),
+    }
 }
 
 /// Tells of keys that are new or changed.
@@ -158,11 +164,9 @@ async fn tell_keys(control: &Control, ids: &[KeyId]) -> Result<(), Error> {
     let _order = control.publishing().lock().await;
     let (mut grants, mut gone) = (Vec::new(), Vec::new());
     for id in ids {
-        match control.store().key(*id).await? {
-            Some(row) if control.trusts(&row).await? => {
-                bases_of(control, row.project).await?.sort(&row, &mut grants, &mut gone);
-            }
-            _ => gone.push(*id),
+        match newest_key(control, *id).await? {
+            Some(row) => bases_of(control, row.project).await?.sort(&row, &mut grants, &mut gone),
+            None => gone.push(*id),
         }
     }
     tell(control, grants, gone);
@@ -193,11 +197,11 @@ async fn tell_project(control: &Control, id: ProjectId) -> Result<(), Error> {
         }
     };
     control.store().each_key(Some(id), take).await?;
-    for row in &doubtful {
-        if control.trusts(row).await? {
-            bases.sort(row, &mut grants, &mut gone);
-        } else {
-            gone.push(row.id);
+    for row in doubtful {
+        let id = row.id;
+        match control.newest(row).await? {
+            Some(row) => bases.sort(&row, &mut grants, &mut gone),
+            None => gone.push(id),
         }
     }
     tell(control, grants, gone);
@@ -247,17 +251,21 @@ pub(crate) struct Bases {
 pub(crate) async fn bases_of(control: &Control, id: ProjectId) -> Result<Bases, Error> {
     let mut bases = Bases::default();
     if let Some(row) = control.store().project(id).await?
-        && control.trusts(&row).await?
+        && let Some(row) = control.newest(row).await?
     {
         bases.add_project(&row);
     }
     let rows = control.store().environments_of(id).await?;
-    for environment in Environment::ALL {
-        if let Some(row) = rows.iter().find(|row| row.environment == environment) {
-            let trusted = control.trusts(row).await?;
-            bases.add_environment(row, trusted);
-        } else {
-            missing_environment(control, &mut bases, &format!("{id}/{environment}")).await?;
+    let mut places = Environment::ALL.map(|environment| (environment, None));
+    for row in rows {
+        if let Some((_, place)) = places.iter_mut().find(|(environment, _)| *environment == row.environment) {
+            *place = Some(row);
+        }
+    }
+    for (environment, row) in places {
+        match row {
+            Some(row) => bases.add_environment((id, environment), control.newest(row).await?.as_ref()),
+            None => missing_environment(control, &mut bases, id, environment).await?,
         }
     }
     Ok(bases)
@@ -265,17 +273,24 @@ pub(crate) async fn bases_of(control: &Control, id: ProjectId) -> Result<Bases, 
 
 /// An environment without a row has no policy of its own, unless it once had one: then its row was removed, and its keys
 /// would get more than they should.
-async fn missing_environment(control: &Control, bases: &mut Bases, id: &str) -> Result<(), Error> {
-    if control.store().audited_version(EnvironmentRow::KIND, id).await?.is_none() {
+async fn missing_environment(
+    control: &Control,
+    bases: &mut Bases,
+    project: ProjectId,
+    environment: Environment,
+) -> Result<(), Error> {
+    let id = format!("{project}/{environment}");
+    if control.store().audited_version(EnvironmentRow::KIND, &id).await?.is_none() {
         return Ok(());
     }
-    bases.close_environment(id);
-    let Some((project, environment)) = environment_of(id) else { return Ok(()) };
-    // It may just have been made: then it is published by whoever made it.
+    // It may just have been made.
     let rows = control.store().environments_of(project).await?;
-    if !rows.iter().any(|row| row.environment == environment) {
-        control.report_gone(EnvironmentRow::KIND, id.to_owned()).await;
+    if let Some(row) = rows.into_iter().find(|row| row.environment == environment) {
+        bases.add_environment((project, environment), control.newest(row).await?.as_ref());
+        return Ok(());
     }
+    bases.close_environment(&id);
+    control.report_gone(EnvironmentRow::KIND, id).await;
     Ok(())
 }
 
@@ -299,9 +314,10 @@ impl Bases {
         }
     }
 
-    fn add_environment(&mut self, row: &EnvironmentRow, trusted: bool) {
-        let policy = trusted.then(|| read_policy("environment", row.environment.name(), &row.policy)).flatten();
-        self.environments.insert((row.project, row.environment), policy);
+    /// `row`: none when it cannot be trusted.
+    fn add_environment(&mut self, place: (ProjectId, Environment), row: Option<&EnvironmentRow>) {
+        let policy = row.and_then(|row| read_policy("environment", row.environment.name(), &row.policy));
+        self.environments.insert(place, policy);
     }
 
     /// Lets nothing be done with what is in an environment.
@@ -382,13 +398,12 @@ async fn routes(
         if row.status != ACTIVE || bases.is_archived(row.project) {
             continue;
         }
-        let trusted = match extent {
-            Extent::All(versions) => versions.trusts(control, &row).await?,
-            Extent::Some(..) => control.trusts(&row).await?,
+        let newest = match extent {
+            Extent::All(versions) => versions.trusted(control, row).await?,
+            Extent::Some(..) => control.newest(row).await?,
         };
-        if !trusted {
-            continue;
-        }
+        // Taken out of service in this moment, perhaps.
+        let Some(row) = newest.filter(|row| row.status == ACTIVE) else { continue };
         let Some(entry) = secrets.entry(control, &row) else { continue };
         for environment in Environment::ALL {
             if row.environment.is_none_or(|only| only == environment) {

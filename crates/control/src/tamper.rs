@@ -42,6 +42,9 @@ pub(crate) enum Trust {
     Tampered,
 }
 
+/// How often a record is read anew because it was changed meanwhile.
+const TRIES: u32 = 100;
+
 /// The audit log as a subject of its own.
 pub(crate) const LOG: &str = "audit";
 
@@ -70,6 +73,27 @@ impl Control {
     /// The database's.
     pub(crate) async fn trusts<R: Guarded + Sync>(&self, row: &R) -> Result<bool, Error> {
         Ok(self.look(row).await? == Trust::Sound)
+    }
+
+    /// The row, or what has taken its place since it was read, if that may be used. None: it is gone, or not as it should
+    /// be, which was reported. A row that was changed by proper means must not be taken for none: its key's calls would be
+    /// cut.
+    ///
+    /// # Errors
+    /// The database's; [`Error::Stale`] when there is no end to the changes.
+    pub(crate) async fn newest<R: Guarded + Sync + Send>(&self, row: R) -> Result<Option<R>, Error> {
+        let mut row = row;
+        for _ in 0..TRIES {
+            match self.look(&row).await? {
+                Trust::Sound => return Ok(Some(row)),
+                Trust::Tampered => return Ok(None),
+                Trust::Stale => match R::again(self.store(), &row).await? {
+                    Some(newer) => row = newer,
+                    None => return Ok(None),
+                },
+            }
+        }
+        Err(Error::Stale { what: R::KIND })
     }
 
     /// Refuses to build on a row that was changed outside of Keyward: writing it again would make it look right.

@@ -102,12 +102,17 @@ impl Versions {
         self.0.remove(&place(kind, id)).is_some_and(|known| known.holds && known.version == version)
     }
 
-    /// Whether a row may be used now. One that is not as it should be is reported.
+    /// The row, or what has taken its place since it was read, if that may be used. One that is not as it should be is
+    /// reported.
     ///
     /// # Errors
     /// The database's.
-    pub(crate) async fn trusts<R: Guarded + Sync>(&self, control: &Control, row: &R) -> Result<bool, Error> {
-        Ok(self.know(control.vault(), row) || control.trusts(row).await?)
+    pub(crate) async fn trusted<R: Guarded + Sync + Send>(
+        &self,
+        control: &Control,
+        row: R,
+    ) -> Result<Option<R>, Error> {
+        if self.know(control.vault(), &row) { Ok(Some(row)) } else { control.newest(row).await }
     }
 
     /// Strikes a record that is still there.
@@ -143,8 +148,8 @@ pub(crate) async fn fault<R: Guarded + Sync>(store: &Store, vault: &Vault, row: 
         Ordering::Equal => Ok(None),
         Ordering::Greater => Ok(Some(Fault::Unaudited)),
         // The row was perhaps read just before a change: then what is stored now has moved on.
-        Ordering::Less => Ok(Some(match R::stored_version(store, row).await? {
-            Some(stored) if stored >= reached => Fault::Stale,
+        Ordering::Less => Ok(Some(match R::again(store, row).await? {
+            Some(stored) if stored.row_version() >= reached => Fault::Stale,
             _ => Fault::PutBack { row: at, reached },
         })),
     }
