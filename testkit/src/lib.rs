@@ -1,6 +1,6 @@
 //! What the tests stand on: provider emulators, a driver for the real `keyward` binary, clients that send exactly what
-//! they are told, a private PostgreSQL, a disk that fills up when told to, and a search for marked keys. Never linked
-//! into the product.
+//! they are told, a private PostgreSQL, a disk that fills up and a clock that jumps when told to, and a search for marked
+//! keys. Never linked into the product.
 //!
 //! Everything here is synchronous for its caller: an emulator runs on a thread of its own, and waiting is done on
 //! conditions with a bound, never by sleeping for a while and hoping.
@@ -8,6 +8,7 @@
 pub mod calls;
 pub mod canary;
 pub mod cli;
+pub mod clock;
 pub mod disk;
 pub mod emulator;
 pub mod encode;
@@ -20,6 +21,7 @@ pub mod sdk;
 pub mod server;
 pub mod terminal;
 pub mod tls;
+pub mod volume;
 pub mod wire;
 
 pub use emulator::{Emulator, Gate, Script, State};

@@ -85,11 +85,20 @@ impl Postgres {
     /// When it is refused.
     #[must_use]
     pub fn sql(&self, url: &str, statement: &str) -> String {
-        let mut command = Command::new(self.binaries.join("psql"));
-        command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--command"]);
-        command.arg(statement).arg(url);
-        Run::of(command, b"").ok().stdout
+        ask(url, statement)
     }
+}
+
+/// Runs SQL on a database of any server; gives what it answered, rows in lines.
+///
+/// # Panics
+/// When it is refused.
+#[must_use]
+pub fn ask(url: &str, statement: &str) -> String {
+    let mut command = Command::new(binaries().join("psql"));
+    command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--command"]);
+    command.arg(statement).arg(url);
+    Run::of(command, b"").ok().stdout
 }
 
 impl Drop for Postgres {

@@ -5,6 +5,7 @@ use crate::{
     cli::Run,
     wire::{Request, Response},
 };
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -26,6 +27,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Start as on a new machine: without an owner's token, so that the set-up link is told.
     pub without_token: bool,
+    /// What starts the server in the place of the test: a program that becomes it, with its first arguments.
+    pub through: Vec<String>,
 }
 
 /// A running server with its data in a temporary folder, and the command line that goes with it.
@@ -90,7 +93,7 @@ impl Keyward {
     /// When it does neither in time.
     pub fn try_launch(&mut self) -> Result<(), String> {
         let log = File::options().append(true).create(true).open(self.log_path()).expect("a log file");
-        let mut command = self.command();
+        let mut command = self.command(&self.options.through);
         command.args(["serve", "--format", "json", "--gateway-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.arg("--data-dir").arg(self.data()).args(&self.options.arguments);
         if !self.options.without_token {
@@ -132,8 +135,15 @@ impl Keyward {
         }
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+    fn command(&self, through: &[String]) -> Command {
+        let mut command = match through {
+            [] => Command::new(&self.binary),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.binary);
+                command
+            }
+        };
         let home = self.folder.path().join("home");
         command.env_clear().env("PATH", search_path()).env("HOME", &home).env("TMPDIR", self.folder.path());
         command.env("XDG_DATA_HOME", home.join("data")).env("XDG_CONFIG_HOME", home.join("config"));
@@ -144,6 +154,11 @@ impl Keyward {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Changes how the server is started from now on.
+    pub const fn options(&mut self) -> &mut Options {
+        &mut self.options
     }
 
     /// The data folder.
@@ -239,7 +254,7 @@ impl Keyward {
     }
 
     fn client(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command();
+        let mut command = self.command(&[]);
         command.args(arguments).current_dir(self.folder.path());
         if self.ready != Value::Null && !self.options.without_token {
             command.env("KEYWARD_ADDR", format!("http://{}", self.admin())).env("KEYWARD_TOKEN", &self.token);
@@ -279,14 +294,43 @@ impl Keyward {
         let _killed = self.wait_exit();
     }
 
+    /// Sends the process a signal.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).expect("a process id");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("a signal can be sent");
+    }
+
     /// Asks the process to stop, without waiting.
     ///
     /// # Panics
     /// When it does not run.
     pub fn ask_to_stop(&self) {
-        let pid = i32::try_from(self.pid()).expect("a process id");
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM)
-            .expect("a signal can be sent");
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Makes the process stand still wherever it is, and waits until it does.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+        let status = format!("/proc/{}/status", self.pid());
+        let deadline = Instant::now() + PATIENCE;
+        while !fs::read_to_string(&status).is_ok_and(|text| text.contains("State:\tT")) {
+            assert!(Instant::now() < deadline, "the server does not stand still");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Lets the process go on after [`Self::pause`].
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn resume(&self) {
+        self.signal(Signal::SIGCONT);
     }
 
     /// Asks the process to stop and waits until it has.

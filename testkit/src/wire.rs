@@ -147,11 +147,19 @@ impl Connection {
     /// When nobody listens.
     #[must_use]
     pub fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        stream.set_nodelay(true).expect("no delay can be set");
-        Self::over(Box::new(stream), &address.to_string())
+        Self::try_open(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"))
+    }
+
+    /// A plain connection, if somebody listens.
+    ///
+    /// # Errors
+    /// When nobody does.
+    pub fn try_open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self::over(Box::new(stream), &address.to_string()))
     }
 
     /// Over any stream, such as an encrypted one.
@@ -171,6 +179,15 @@ impl Connection {
             let closed = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
             assert!(closed, "sending a body: {error}");
         }
+    }
+
+    /// Sends a whole request, if the server takes it.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn try_send(&mut self, request: &Request) -> io::Result<()> {
+        self.stream.write_all(&[request.head(&self.host), request.body.clone()].concat())?;
+        self.stream.flush()
     }
 
     /// Sends only the head.

@@ -77,7 +77,7 @@ refusals! {
     BudgetExhausted = "budget_exhausted", 429, false;
     /// A money budget applies and the model has no price.
     Unpriced = "unpriced", 403, false;
-    /// The money for the call could not be set aside: the database did not answer.
+    /// The money for the call could not be set aside: the database did not answer, or had no room.
     BudgetUnavailable = "budget_unavailable", 503, true;
     /// The project has no usable credential for the provider.
     NoCredential = "no_credential", 503, false;

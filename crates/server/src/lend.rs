@@ -23,6 +23,24 @@ const WAITING: usize = 65_536;
 
 type Answer = oneshot::Sender<Result<Granted, Unavailable>>;
 
+/// Who keeps the budgets: the control plane, and whatever stands for it in the tests.
+trait Keeper: Clone + Send + 'static {
+    /// Grants wishes, in their order.
+    fn lend(&self, wishes: &[Wish]) -> impl Future<Output = Lent> + Send;
+    /// Takes back what is not needed.
+    fn take_back(&self, given: &[(LeaseId, Money)]) -> impl Future<Output = Result<(), keyward_store::Error>> + Send;
+}
+
+impl Keeper for Control {
+    async fn lend(&self, wishes: &[Wish]) -> Lent {
+        Self::lend(self, wishes).await
+    }
+
+    async fn take_back(&self, given: &[(LeaseId, Money)]) -> Result<(), keyward_store::Error> {
+        self.give_back(given).await
+    }
+}
+
 enum Message {
     Wish(Wish, Answer),
     GiveBack(LeaseId, Money),
@@ -69,12 +87,20 @@ type Lent = Result<Vec<Granted>, keyward_store::Error>;
 /// Opens the desk, on the control plane's runtime. `recovered` becomes true when what earlier runs left is accounted
 /// for: until then a budget that seems used up may have money that only has to come back.
 pub(crate) fn open(control: Control, recovered: watch::Receiver<bool>) -> Desk {
+    open_at(control, recovered)
+}
+
+fn open_at(keeper: impl Keeper + Sync, recovered: watch::Receiver<bool>) -> Desk {
     let (desk, messages) = mpsc::channel(WAITING);
-    tokio::spawn(serve(control, recovered, messages));
+    tokio::spawn(serve(keeper, recovered, messages));
     Desk(desk)
 }
 
-async fn serve(control: Control, mut recovered: watch::Receiver<bool>, mut messages: mpsc::Receiver<Message>) {
+async fn serve(
+    keeper: impl Keeper + Sync,
+    mut recovered: watch::Receiver<bool>,
+    mut messages: mpsc::Receiver<Message>,
+) {
     let mut waiting: Vec<Waiting> = Vec::new();
     let mut asked: Vec<Waiting> = Vec::new();
     let mut given: BTreeMap<LeaseId, Money> = BTreeMap::new();
@@ -87,13 +113,13 @@ async fn serve(control: Control, mut recovered: watch::Receiver<bool>, mut messa
         if lending.is_none() && !waiting.is_empty() {
             let rest = waiting.split_off(waiting.len().min(TOGETHER));
             asked = std::mem::replace(&mut waiting, rest);
-            let (control, wishes) = (control.clone(), asked.iter().map(|one| one.wish).collect::<Vec<_>>());
-            lending = Some(tokio::spawn(async move { control.lend(&wishes).await }));
+            let (keeper, wishes) = (keeper.clone(), asked.iter().map(|one| one.wish).collect::<Vec<_>>());
+            lending = Some(tokio::spawn(async move { keeper.lend(&wishes).await }));
         }
         if giving.is_none() && !given.is_empty() {
-            let (control, given) = (control.clone(), std::mem::take(&mut given).into_iter().collect::<Vec<_>>());
+            let (keeper, given) = (keeper.clone(), std::mem::take(&mut given).into_iter().collect::<Vec<_>>());
             giving = Some(tokio::spawn(async move {
-                if let Err(error) = control.give_back(&given).await {
+                if let Err(error) = keeper.take_back(&given).await {
                     tracing::warn!(%error, "leases could not be given back: they stay counted until this node ends");
                 }
             }));
@@ -197,3 +223,6 @@ async fn sleep_until(first: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

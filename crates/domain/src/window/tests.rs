@@ -27,8 +27,37 @@ fn calendar_windows_follow_their_zone() {
 fn days_are_longer_and_shorter_when_clocks_change() {
     spans("day Europe/Vienna", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z");
     spans("day Europe/Vienna", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z");
-    // Where midnight itself is skipped, the day begins after it.
+    // Where midnight itself is skipped, the day begins after it; where it comes twice, at the first.
     spans("day Africa/Cairo", "2026-04-24T12:00:00Z", "2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z");
+    spans("day America/Havana", "2026-11-01T05:30:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z");
+    spans("day America/Havana", "2026-11-01T03:59:59.999Z", "2026-10-31T04:00:00Z", "2026-11-01T04:00:00Z");
+    // By half an hour.
+    spans("day Australia/Lord_Howe", "2026-04-05T12:00:00Z", "2026-04-04T13:00:00Z", "2026-04-05T13:30:00Z");
+    // A day that a whole country left out.
+    spans("day Pacific/Apia", "2011-12-30T09:59:59.999Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z");
+    spans("day Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z");
+}
+
+#[test]
+fn weeks_and_months_are_longer_and_shorter_when_clocks_change() {
+    spans("week Europe/Vienna", "2026-10-21T12:00:00Z", "2026-10-18T22:00:00Z", "2026-10-25T23:00:00Z");
+    spans("week Europe/Vienna", "2026-03-25T12:00:00Z", "2026-03-22T23:00:00Z", "2026-03-29T22:00:00Z");
+    spans("month Europe/Vienna", "2026-10-25T01:00:00Z", "2026-09-30T22:00:00Z", "2026-10-31T23:00:00Z");
+    spans("month America/Havana", "2026-11-01T04:30:00Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z");
+}
+
+#[test]
+fn neither_hours_nor_rolling_spans_notice_that_clocks_change() {
+    // In Vienna three o'clock becomes two at 01:00 UTC; in spring two becomes three.
+    for change in ["2026-10-25T01:00:00Z", "2026-03-29T01:00:00Z"] {
+        let change = at(change);
+        for (moment, start) in [(change - 1, change - HOUR), (change, change), (change + HOUR - 1, change)] {
+            assert_eq!(window("hour").span(moment), Some(Span { start, end: start + HOUR }), "{moment}");
+        }
+        let rolling = window("rolling 24h");
+        let first = rolling.first_slot(change + HOUR).expect("a slot");
+        assert!((change - 23 * HOUR - 24 * 60_000..=change - 23 * HOUR).contains(&first), "{first}");
+    }
 }
 
 #[test]
@@ -38,8 +67,11 @@ fn every_moment_is_in_one_window_and_windows_follow_each_other() {
         "day Europe/Vienna",
         "day Africa/Cairo",
         "day Australia/Lord_Howe",
+        "day America/Havana",
         "week America/Sao_Paulo",
+        "week Africa/Cairo",
         "month Asia/Kolkata",
+        "month America/Havana",
     ];
     for text in texts {
         let window = window(text);

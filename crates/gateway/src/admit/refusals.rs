@@ -64,7 +64,7 @@ pub(crate) fn unpaid(short: &Short, now: Millis) -> Refusal {
     match short {
         Short::Unavailable => Refusal::new(
             Reason::BudgetUnavailable,
-            "the money for this call cannot be set aside at the moment, because the database does not answer: try again",
+            "the money for this call cannot be set aside at the moment, because the database does not answer or has no room: try again",
         )
         .retry_after_ms(A_MOMENT),
         Short::Outside(purse) => Refusal::new(

@@ -7,13 +7,18 @@
     reason = "the tests' helpers fail a test as the tests themselves do: by a panic"
 )]
 
+mod books;
 mod canary;
+mod clocks;
 mod connections;
 mod country;
 mod crash;
+mod crash_of_budgets;
 mod failover;
+mod faults;
 mod first_run;
 mod golden;
+mod jobs;
 mod matrix;
 mod operators;
 mod ownership;
@@ -23,6 +28,7 @@ mod revocation;
 mod sdk;
 mod shapes;
 mod sources;
+mod spending;
 mod storage;
 mod streaming;
 mod tampering;

@@ -32,7 +32,11 @@ impl World {
 
     /// The same with options for `serve`.
     pub(crate) fn with_options(services: &[Service], options: Options) -> Self {
-        let server = Keyward::start_with(BINARY, options);
+        Self::around(Keyward::start_with(BINARY, options), services)
+    }
+
+    /// The same with a server that runs.
+    pub(crate) fn around(server: Keyward, services: &[Service]) -> Self {
         server.prepare(PROJECT);
         let emulators = services.iter().copied().map(Emulator::start).collect();
         Self { server, emulators, catalogue: Catalogue::embedded().expect("the catalogue is sound") }
