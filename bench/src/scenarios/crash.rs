@@ -25,6 +25,8 @@ const TOKENS: u64 = 30;
 const BUDGET: &str = "0.1";
 /// The latest instant of a kill, after the load has begun.
 const LATEST: u64 = 400;
+/// How the names of calls begin.
+const ROUND: &str = "round-";
 /// What one crash may make unusable, as a share of a budget.
 const UNUSABLE: f64 = 1.0;
 
@@ -59,7 +61,7 @@ pub fn all(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
             key: purse.key.clone(),
             kinds: [Kind::Unary, Kind::Stream, Kind::Unary].into(),
             cap: Some(TOKENS),
-            name: format!("round-{round}"),
+            name: format!("{ROUND}{round}"),
         };
         let seen = crash(&load, keyward, &spender, Duration::from_millis(random.next() % LATEST))?;
         is_empty = seen.count("4") > 0;
@@ -114,7 +116,7 @@ fn money(keyward: &Keyward, purses: &[Purse], books: &[Entry], report: &mut Sect
 }
 
 fn round(entry: &Entry) -> Option<usize> {
-    entry.name.strip_prefix("round-")?.split('-').next()?.parse().ok()
+    entry.name.strip_prefix(ROUND)?.split('-').next()?.parse().ok()
 }
 
 /// Every call that was billed, in the ledger. The row of a call that was lost has no name: there may be no more
@@ -125,8 +127,8 @@ fn ledger(data: &Path, books: &[Entry], report: &mut Section<'_>) -> Result<()> 
     let mut rows: BTreeMap<String, usize> = BTreeMap::new();
     for table in &tables {
         let name = table["name"].as_str().context("a table's name")?;
-        for row in query(data, &format!("select user_agent from {name}"))? {
-            *rows.entry(row["user_agent"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        for row in query(data, &format!("select hex(detail) as detail from {name}"))? {
+            *rows.entry(named(row["detail"].as_str().unwrap_or_default())).or_default() += 1;
         }
     }
     let lost = rows.remove("").unwrap_or(0);
@@ -137,6 +139,16 @@ fn ledger(data: &Path, books: &[Entry], report: &mut Section<'_>) -> Result<()> 
     report.note("billed calls of which the ledger knows no name", missing as f64, "");
     report.at_most("billed calls without any row", missing.saturating_sub(lost) as f64, 0.0, "");
     Ok(())
+}
+
+/// The name that a call's client gave itself, out of the value that holds the call's particulars: texts stand in it as they
+/// are, behind their length. Empty when there is none.
+fn named(hex: &str) -> String {
+    let byte = |at: usize| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map_while(byte).collect();
+    let begins = bytes.windows(ROUND.len()).position(|part| part == ROUND.as_bytes());
+    let name = begins.and_then(|at| bytes.get(at..at + usize::from(*bytes.get(at.checked_sub(1)?)?)));
+    name.map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default()
 }
 
 /// Asks the database file itself, through the program that the tests use too.
@@ -180,6 +192,13 @@ mod tests {
         let entry = |name: &str| Entry { name: name.to_owned(), sent: 0, full: 0 };
         assert_eq!(round(&entry("round-17-3")), Some(17));
         assert_eq!(round(&entry("probe-3")), None);
+    }
+
+    #[test]
+    fn a_call_is_known_by_its_name() {
+        let hex: String = b"\x01\x07\x0bround-4-123\x05other".iter().map(|byte| format!("{byte:02X}")).collect();
+        assert_eq!(named(&hex), "round-4-123");
+        assert_eq!((named("0107"), named("zz"), named("726F756E642D")), (String::new(), String::new(), String::new()));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod budget;
+mod calls;
 pub(crate) mod completions;
 pub(crate) mod credential;
 pub(crate) mod doctor;

@@ -4,6 +4,7 @@
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod budgets;
+pub(crate) mod calls;
 pub(crate) mod credentials;
 pub(crate) mod doctor;
 pub(crate) mod health;

@@ -1,6 +1,6 @@
 //! `keyward key`: virtual keys, which applications hold instead of the real ones. A key's text is shown once.
 
-use super::{App, Outcome, ReasonArgs, body, budget, items};
+use super::{App, Outcome, ReasonArgs, body, budget, calls::Calls, items};
 use crate::{
     client::{Client, Route},
     failure::Failure,
@@ -44,6 +44,12 @@ Examples:
 Example:
   keyward key show web")]
     Show(Named),
+    /// Show a key's single calls, the latest first
+    #[command(after_help = "\
+Examples:
+  keyward key calls web
+  keyward key calls web --limit 500 --format json | jq '.items[] | {at, status, cost_usd}'")]
+    Calls(Calls),
     /// Change what a key may do, at once and without cutting calls
     #[command(after_help = "\
 Examples:
@@ -190,6 +196,7 @@ impl Key {
                 let style = app.context.ui.bars();
                 app.done(&key, |key, _| record(key) + &budgets(key, style))
             }
+            Self::Calls(calls) => calls.run(app).await,
             Self::Update(update) => {
                 let route = Route::new(&["keys", &update.key])?;
                 let before = client.get(route.clone()).await?;

@@ -261,6 +261,6 @@ fn sums(totals: &Totals) -> Sums {
 }
 
 /// Dollars as the nearest floating-point number; only for show, beside the exact amount.
-fn dollars(cost: Money) -> f64 {
+pub(super) fn dollars(cost: Money) -> f64 {
     cost.to_string().parse().unwrap_or(0.0)
 }

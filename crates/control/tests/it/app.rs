@@ -69,6 +69,8 @@ pub(crate) struct Gateway {
     pub(crate) routes: Mutex<HashMap<String, Route>>,
     pub(crate) budgets: Mutex<HashMap<BudgetId, Budget>>,
     pub(crate) rates: Mutex<HashMap<Scope, SharedRates>>,
+    /// Keys that were to be forgotten: their calls in flight are cut.
+    pub(crate) forgotten: Mutex<Vec<KeyId>>,
 }
 
 impl Gateway {
@@ -86,6 +88,7 @@ impl Gateway {
             Update::Forget(keys) => {
                 let mut grants = self.grants.lock().unwrap();
                 keys.iter().for_each(|key| drop(grants.remove(key)));
+                self.forgotten.lock().unwrap().extend(keys);
             }
             Update::Routes(routes) => {
                 self.routes.lock().unwrap().extend(routes.into_iter().map(|route| (place(&route), route)));

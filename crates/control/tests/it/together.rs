@@ -33,6 +33,8 @@ async fn changes_of_different_fields_at_once_both_survive() {
         assert_eq!(project["environments"]["staging"]["max_output_tokens"], round);
         assert_eq!(web["revision"], json!((1 + 3 * round).to_string()));
     }
+    // Whoever tells the gateway while somebody else writes tells it of a key that is there.
+    assert_eq!(*app.gateway.forgotten.lock().unwrap(), []);
 }
 
 #[tokio::test]

@@ -20,6 +20,12 @@ fn days(world: &World) -> Vec<String> {
     tables.iter().filter_map(|row| row["name"].as_str().map(str::to_owned)).collect()
 }
 
+/// A key's single calls, as the client gets them.
+fn calls(world: &World, key: &str) -> Vec<Value> {
+    let page = world.server.api("GET", &format!("/api/v1/keys/{key}/calls"), None).json();
+    page["items"].as_array().expect("calls").clone()
+}
+
 #[test]
 fn every_field_of_a_call_is_kept_and_none_of_its_words() {
     let options = Options { arguments: vec!["--trusted-proxy".into(), "127.0.0.0/8".into()], ..Options::default() };
@@ -43,8 +49,8 @@ fn every_field_of_a_call_is_kept_and_none_of_its_words() {
     let rows = sql(
         &world,
         &format!(
-            "select r.*, k.name key, p.name project, s.environment, s.provider, s.model, s.operation, c.name credential \
-             from {day} r join usage_series s on s.id = r.series join keys k on k.id = s.key_id \
+            "select r.at, r.cost, k.name key, p.name project, s.environment, s.provider, s.model, s.operation, \
+             c.name credential from {day} r join usage_series s on s.id = r.series join keys k on k.id = s.key_id \
              join projects p on p.id = s.project_id join credentials c on c.id = s.credential_id"
         ),
     );
@@ -52,32 +58,46 @@ fn every_field_of_a_call_is_kept_and_none_of_its_words() {
     let expected = json!({
         "key": "web", "project": PROJECT, "environment": "production", "provider": "openai",
         "model": Service::OpenAi.model(), "operation": "chat", "credential": "main",
-        "input": 101, "cache_read": 1_009, "cache_write": 0, "cache_write_long": 0, "output": 211, "reasoning": 307,
         // Half of 101×2.5 + 1009×0.25 + 518×15
-        "cost": 4_137_375, "tier": "flex",
-        "status": 200, "client": "2001:db8::7", "user_agent": "shop/1.0 (test)", "secret_slot": 0,
-        "upstream_id": "chatcmpl-emulated",
+        "cost": 4_137_375,
     });
     for (field, value) in expected.as_object().expect("fields") {
         assert_eq!(&row[field], value, "{field}: {row}");
     }
-    let number = |field: &str| row[field].as_i64().unwrap_or_else(|| panic!("no {field}: {row}"));
-    assert!(number("at") > 1_700_000_000_000, "{row}");
-    assert!(0 < number("first_byte_us") && number("first_byte_us") <= number("total_us"), "{row}");
-    let prices = row["price_version"].as_str().expect("a price list");
+    let at = row["at"].as_i64().expect("a time");
+    assert!(at > 1_700_000_000_000, "{row}");
+    let call = &calls(&world, "web")[0];
+    let expected = json!({
+        "environment": "production", "provider": "openai", "model": Service::OpenAi.model(), "operation": "chat",
+        "input_tokens": 101, "cache_read_tokens": 1_009, "cache_write_tokens": 0, "output_tokens": 211,
+        "reasoning_tokens": 307, "audio_tokens": 0, "image_tokens": 0, "cost_nano_usd": 4_137_375,
+        "held_nano_usd": null, "tier": "flex", "region": null, "status": 200, "outcome": "completed", "basis": "priced",
+        "client": "2001:db8::7", "user_agent": "shop/1.0 (test)", "secret_slot": 0, "upstream_id": "chatcmpl-emulated",
+    });
+    for (field, value) in expected.as_object().expect("fields") {
+        assert_eq!(&call[field], value, "{field}: {call}");
+    }
+    let number = |field: &str| call[field].as_f64().unwrap_or_else(|| panic!("no {field}: {call}"));
+    assert!(0.0 < number("first_byte_ms") && number("first_byte_ms") <= number("total_ms"), "{call}");
+    let prices = call["price_version"].as_str().expect("a price list");
     assert!(prices.starts_with("20") && prices.len() >= 10, "the price list's version: {prices}");
 
     // The same in the sums by hour and by day.
     for table in ["usage_hourly", "usage_daily"] {
         let sums = sql(&world, &format!("select * from {table}"));
         let [sums] = &sums[..] else { panic!("{table}: {sums:?}") };
-        for field in ["input", "cache_read", "output", "reasoning", "cost", "first_byte_us", "total_us"] {
-            assert_eq!(sums[field], row[field], "{table}.{field}: {sums}");
+        for field in ["input", "cache_read", "output", "reasoning"] {
+            assert_eq!(sums[field], call[format!("{field}_tokens")], "{table}.{field}: {sums}");
+        }
+        assert_eq!(sums["cost"], row["cost"], "{table}: {sums}");
+        for field in ["first_byte", "total"] {
+            let millis = sums[format!("{field}_us")].as_f64().map(|micros| micros / 1_000.0);
+            assert_eq!(millis, call[format!("{field}_ms")].as_f64(), "{table}.{field}: {sums}");
         }
         assert_eq!((&sums["requests"], &sums["errors"]), (&json!(1), &json!(0)));
         let whole = if table == "usage_hourly" { 3_600_000 } else { 86_400_000 };
         let bucket = sums["bucket"].as_i64().expect("a bucket");
-        assert!(bucket % whole == 0 && (bucket..bucket + whole).contains(&number("at")), "{table}: {sums}");
+        assert!(bucket % whole == 0 && (bucket..bucket + whole).contains(&at), "{table}: {sums}");
     }
 
     // Neither question nor answer is anywhere.
@@ -94,10 +114,12 @@ fn a_call_that_went_wrong_is_kept_with_its_status() {
     let call = world.call(Service::OpenAi, false, &key).header("user-agent", &long);
     assert_eq!(world.send(&call).status, 418);
     world.usage_of("short", 1);
-    let [day] = &days(&world)[..] else { panic!("one day: {:?}", days(&world)) };
-    let rows = sql(&world, &format!("select status, user_agent, client, cost from {day}"));
-    let kept = json!([{"status": 418, "user_agent": long[..200], "client": "127.0.0.1", "cost": 0}]);
-    assert_eq!(Value::Array(rows), kept);
+    let [call] = &calls(&world, "short")[..] else { panic!("one call") };
+    assert_eq!(
+        (&call["status"], &call["outcome"], &call["cost_nano_usd"]),
+        (&json!(418), &json!("provider_error"), &json!(0))
+    );
+    assert_eq!((&call["user_agent"], &call["client"]), (&json!(long[..200]), &json!("127.0.0.1")));
     // What Keyward itself refused was no call.
     assert_eq!(world.send(&Request::get("/openai/v1/models").bearer("sk-x")).status, 401);
     assert_eq!(world.usage("key").len(), 1);
