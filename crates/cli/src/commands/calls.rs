@@ -31,7 +31,7 @@ const COLUMNS: [table::Column; 11] = [
     count("INPUT", "/input"),
     count("OUTPUT", "/output"),
     dollars("COST", "/cost"),
-    count("MS", "/ms"),
+    plain("MS", "/ms"),
     plain("FROM", "/client"),
 ];
 
@@ -56,7 +56,7 @@ impl Calls {
 fn row(call: &Value) -> Value {
     let sum = |names: &[&str]| names.iter().filter_map(|name| call.get(*name)?.as_u64()).fold(0, u64::saturating_add);
     let cost = call.get("cost_nano_usd").and_then(Value::as_i64).map(|nano| Money::from_nano(nano).to_string());
-    let ms = call.get("total_ms").and_then(Value::as_f64).map(|ms| ms.round() as u64);
+    let ms = call.get("total_ms").and_then(Value::as_f64).map(|ms| format!("{ms:.1}"));
     let mut row = call.clone();
     if let Some(fields) = row.as_object_mut() {
         fields.insert("input".to_owned(), json!(sum(&["input_tokens", "cache_read_tokens", "cache_write_tokens"])));
@@ -76,7 +76,7 @@ mod tests {
         let call = json!({"input_tokens": 1, "cache_read_tokens": 2, "cache_write_tokens": 4, "output_tokens": 8,
             "reasoning_tokens": 16, "cost_nano_usd": 1_500, "total_ms": 12.6});
         let row = row(&call);
-        assert_eq!((&row["input"], &row["output"], &row["ms"]), (&json!(7), &json!(24), &json!(13)));
+        assert_eq!((&row["input"], &row["output"], &row["ms"]), (&json!(7), &json!(24), &json!("12.6")));
         assert_eq!(row["cost"], "0.0000015");
     }
 }
