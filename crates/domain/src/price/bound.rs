@@ -158,7 +158,7 @@ pub enum Unbounded {
     Unmetered(Box<str>),
     /// A session.
     #[error(
-        "what a WebSocket session of the operation {0} will cost is not known when it begins: use a key without a budget"
+        "what a WebSocket session of the operation {0} will cost is not known when it begins: use a key that has no budget above it"
     )]
     Session(Box<str>),
     /// Content that is not seen, and no window to bound it.
