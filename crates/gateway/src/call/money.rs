@@ -14,7 +14,7 @@ use crate::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use keyward_domain::{
-    Money,
+    Millis, Money,
     policy::WhenShort,
     price::{PriceBook, bound::Bound},
     refusal::Refusal,
@@ -26,16 +26,16 @@ const OUTPUT_CAP: HeaderName = HeaderName::from_static("keyward-output-cap");
 /// What the answer says about money.
 #[derive(Default)]
 pub(super) struct Notes {
-    /// The key, when there are budgets above it.
-    grant: Option<Near<LiveGrant>>,
+    /// The key, when there are budgets above it, and when the call came to them.
+    grant: Option<(Near<LiveGrant>, Millis)>,
     /// The output cap, when it is lower than what was asked for, or than what the model gives when nothing was.
     lowered: Option<u64>,
 }
 
 impl Notes {
     pub(super) fn write(&self, headers: &mut HeaderMap) {
-        let Some(grant) = &self.grant else { return };
-        let remaining = Bank::remaining(&grant.purses, clock::now());
+        let Some((grant, at)) = &self.grant else { return };
+        let remaining = Bank::remaining(&grant.purses, *at);
         if let Some(value) = remaining.and_then(|money| HeaderValue::try_from(money.to_string()).ok()) {
             headers.insert(REMAINING, value);
         }
@@ -84,20 +84,19 @@ pub(super) async fn reserve(
         return Ok(Notes::default());
     }
     let grant = pass.grant.clone();
+    let now = clock::now();
     let mut notes = Notes { grant: None, lowered: None };
     if !plan.operation.free {
-        let now = clock::now();
         let bound = inspect::bound(facts, plan, prices, now)?;
         let clamp = grant.grant.policy.when_short.unwrap_or_default() == WhenShort::Clamp;
         let wanted = bound.cap.unwrap_or(0);
         let mut line = Line { bound, cap: wanted, clamp, said: facts.says_cap };
-        let bank = &worker.shared.bank;
         if !line.said
-            && let Some(left) = bank.left(&grant.purses, now)
+            && let Some(left) = Bank::left(&grant.purses, now)
         {
             line.cap = bound.unasked(left).unwrap_or(wanted);
         }
-        let holding = bank.hold(&grant.purses, &mut line, now);
+        let holding = worker.shared.bank.hold(&grant.purses, &mut line, now);
         let held = guard.guard(holding).await.map_err(relay::ended)?;
         pass.money = Some(held.map_err(|short| admit::unpaid(&short, now))?);
         if bound.cap.is_some() {
@@ -105,6 +104,6 @@ pub(super) async fn reserve(
             notes.lowered = (line.cap < wanted).then_some(line.cap);
         }
     }
-    notes.grant = Some(grant);
+    notes.grant = Some((grant, now));
     Ok(notes)
 }

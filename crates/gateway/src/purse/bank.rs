@@ -238,14 +238,18 @@ impl Bank {
         outlooks.min_by_key(|(_, outlook)| outlook.spendable)
     }
 
-    /// What the tightest budget can pay, as far as this node knows. None: none is open.
-    pub(crate) fn left(&self, purses: &[Arc<Purse>], now: Millis) -> Option<Money> {
-        self.tightest(purses, now).map(|(_, outlook)| Money::from_nano(outlook.spendable.max(0)))
+    /// What the tightest budget can pay at least, as far as this node knows; of one that is not open yet, its limit. None:
+    /// there is no budget.
+    pub(crate) fn left(purses: &[Arc<Purse>], now: Millis) -> Option<Money> {
+        let left =
+            |purse: &Arc<Purse>| purse.look(now, |pot| pot.at_least()).unwrap_or_else(|| purse.terms().limit.nano());
+        purses.iter().map(left).min().map(Money::from_nano)
     }
 
-    /// What is left for further calls of a key, as far as this node knows: the least of its budgets.
+    /// What is left for further calls of a key, as far as this thread knows: the least of its budgets.
     pub(crate) fn remaining(purses: &[Arc<Purse>], now: Millis) -> Option<Money> {
-        let known = |purse: &Arc<Purse>| purse.look(now, |pot| pot.outlook().spendable.max(0));
+        let seat = seat();
+        let known = |purse: &Arc<Purse>| purse.look(now, |pot| pot.remaining(seat, now));
         purses.iter().filter_map(known).min().map(Money::from_nano)
     }
 

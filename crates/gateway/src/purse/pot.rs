@@ -143,6 +143,16 @@ impl Pot {
         Outlook { limit: self.limit.load(Relaxed), spendable: self.free().saturating_add(left), held: self.held() }
     }
 
+    /// What is left for further calls, as far as the thread of this seat knows.
+    pub(crate) fn remaining(&self, seat: usize, now: Millis) -> i64 {
+        self.till.about(seat, now).saturating_add(self.left.load(Relaxed).max(0)).max(0)
+    }
+
+    /// What is left at least: without looking into any thread's drawer.
+    pub(crate) fn at_least(&self) -> i64 {
+        self.till.common().saturating_add(self.left.load(Relaxed).max(0)).max(0)
+    }
+
     /// Holds an amount, for a call on the thread of this seat.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! which what its calls do not spend stays. A thread whose drawer has not enough goes to the common money, and only when
 //! that is not enough either, to the drawers of the others.
 
+use keyward_domain::Millis;
 use std::{
     ops::Deref,
     sync::{
@@ -70,13 +71,23 @@ impl Count {
 }
 
 /// One thread's part.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Drawer {
     free: AtomicI64,
     /// The sum of all holds that were ever taken. Counted before the money is, so that a look never sees neither.
     taken: AtomicI64,
     /// The sum of those that have ended. Counted after the money is.
     ended: AtomicI64,
+    /// What was free elsewhere when this thread last looked, and the moment of that.
+    others: AtomicI64,
+    looked_at: AtomicI64,
+}
+
+impl Default for Drawer {
+    fn default() -> Self {
+        let [free, taken, ended, others] = [0; 4].map(AtomicI64::new);
+        Self { free, taken, ended, others, looked_at: AtomicI64::new(Millis::MIN) }
+    }
 }
 
 impl Drawer {
@@ -203,6 +214,23 @@ impl Till {
         // Drawers first: what goes from them to the common money in this moment is then seen there at least.
         let drawers: i64 = self.drawers.iter().map(|drawer| drawer.free.load(SeqCst)).fold(0, i64::saturating_add);
         drawers.saturating_add(self.common.load(SeqCst))
+    }
+
+    /// What is free, as far as this thread knows: of its own drawer now, of the others at most a millisecond ago. HOT: to
+    /// look into the others' drawers at every call would be what drawers are there to avoid.
+    pub(crate) fn about(&self, seat: usize, now: Millis) -> i64 {
+        let Some(drawer) = self.drawer(seat) else { return 0 };
+        if drawer.looked_at.load(Relaxed) != now {
+            let own = drawer.free.load(SeqCst);
+            drawer.others.store(self.free().saturating_sub(own), Relaxed);
+            drawer.looked_at.store(now, Relaxed);
+        }
+        drawer.free.load(SeqCst).saturating_add(drawer.others.load(Relaxed))
+    }
+
+    /// What is free in no drawer: no more than what is free at all.
+    pub(crate) fn common(&self) -> i64 {
+        self.common.load(Acquire)
     }
 
     /// The sum of all holds that were ever taken.

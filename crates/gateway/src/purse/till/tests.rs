@@ -107,3 +107,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_thread_knows_its_own_drawer_and_what_the_others_had_a_moment_ago() {
+    let till = Till::with(2);
+    till.add(100);
+    assert_eq!((till.about(0, 5), till.common()), (100, 100));
+    assert_eq!(till.take(1, 40), Ok(Drawn::Common(60)));
+    assert_eq!(till.about(0, 5), 100, "in the same millisecond");
+    assert_eq!((till.about(0, 6), till.about(1, 6)), (60, 60));
+    till.end(1, 40, 10);
+    assert_eq!((till.about(1, 6), till.about(0, 6), till.about(0, 7)), (70, 60, 70));
+    assert!(till.common() <= till.free());
+}
