@@ -114,7 +114,7 @@ async fn records(control: &Control) -> Answer<Check> {
     }
     let detail = format!("changed outside of Keyward and not used: {}", named.join("; "));
     Ok(Check::new("records", State::Failed, detail)
-        .hint("find out who can write to the database; revoke these records and make them anew, or restore a backup"))
+        .hint("find out who can write to the database; revoke these records and make them anew (of budgets: `keyward budget archive ID`, of rates: `keyward rate clear`), or restore a backup"))
 }
 
 async fn audit_log(control: &Control) -> Answer<Check> {

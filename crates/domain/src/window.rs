@@ -119,11 +119,12 @@ impl Window {
         }
     }
 
-    /// When money comes back: the end of the window, or the next slot of a rolling one. None: never.
+    /// When it starts anew: the end of the window. None: never, or bit by bit, as what was spent leaves a rolling span;
+    /// when that is depends on when it was spent.
     #[must_use]
     pub fn resets_at(&self, at: Millis) -> Option<Millis> {
         match self.rolling() {
-            Some(length) => self.slot(at).map(|slot| slot + (length / SLOTS).max(1)),
+            Some(_) => None,
             None => self.span(at).map(|span| span.end).filter(|end| *end != Millis::MAX),
         }
     }

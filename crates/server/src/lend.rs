@@ -109,6 +109,7 @@ async fn serve(
     // Wishes that got nothing before everything was accounted for.
     let mut again: Vec<Waiting> = Vec::new();
     let mut all_recovered = *recovered.borrow();
+    let mut silent = false;
     loop {
         if lending.is_none() && !waiting.is_empty() {
             let rest = waiting.split_off(waiting.len().min(TOGETHER));
@@ -141,7 +142,7 @@ async fn serve(
             lent = joined(&mut lending) => {
                 lending = None;
                 let unsure = if all_recovered { None } else { Some(&mut again) };
-                settle(lent, std::mem::take(&mut asked), &mut given, unsure);
+                settle(heard(lent, &mut silent), std::mem::take(&mut asked), &mut given, unsure);
             }
             () = done(&mut giving) => giving = None,
             changed = recovered.wait_for(|done| *done), if !all_recovered => {
@@ -176,14 +177,34 @@ fn give(given: &mut BTreeMap<LeaseId, Money>, lease: LeaseId, amount: Money) {
     *sum = sum.saturating_add(amount);
 }
 
+/// What was granted: nothing, when the database refuses. That is said once, and once more when it is over: not for every
+/// call, least of all on the disk that is full.
+fn heard(lent: Lent, silent: &mut bool) -> Vec<Granted> {
+    match lent {
+        Ok(granted) => {
+            if std::mem::take(silent) {
+                tracing::info!("budgets lend again");
+            }
+            granted
+        }
+        Err(error) if std::mem::replace(silent, true) => {
+            tracing::debug!(%error, "no budget can lend yet");
+            Vec::new()
+        }
+        Err(error) => {
+            tracing::error!(%error, "no budget can lend now: calls whose money is not here are refused");
+            Vec::new()
+        }
+    }
+}
+
 /// Answers those who asked. What nobody waits for any more goes back.
 fn settle(
-    lent: Lent,
+    granted: Vec<Granted>,
     asked: Vec<Waiting>,
     given: &mut BTreeMap<LeaseId, Money>,
     mut unsure: Option<&mut Vec<Waiting>>,
 ) {
-    let granted = lent.inspect_err(|error| tracing::error!(%error, "no budget can lend now")).unwrap_or_default();
     let mut granted = granted.into_iter();
     for mut one in asked {
         match granted.next() {

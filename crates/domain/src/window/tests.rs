@@ -95,7 +95,7 @@ fn rolling_windows_count_in_slots_and_forget_nothing_early() {
     // What was spent an hour ago less a moment still counts; the slot before does not.
     assert!(window.first_slot(now) <= window.slot(now - HOUR + 1));
     assert!(window.first_slot(now) > window.slot(now - HOUR - 60_000));
-    assert_eq!(window.resets_at(now), Some(10 * HOUR + 60_000));
+    assert_eq!(window.resets_at(now), None, "bit by bit, depending on when it was spent");
 }
 
 #[test]

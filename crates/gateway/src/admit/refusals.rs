@@ -76,11 +76,15 @@ pub(crate) fn unpaid(short: &Short, now: Millis) -> Refusal {
             let used = Money::from_nano(outlook.used());
             // What is held comes back, all but what the calls really cost.
             let at_once = outlook.held > 0 && outlook.spendable.saturating_add(outlook.held) >= amount.nano();
-            let window = &purse.terms().window;
+            let terms = purse.terms();
+            let (limit, window) = (terms.limit, &terms.window);
             let resets = window.resets_at(now);
             let why = match resets {
                 _ if at_once => "calls in flight hold what is left: try again when they have ended".to_owned(),
-                Some(at) if window.rolling().is_some() => format!("money comes back from {} on", moment(at)),
+                _ if limit == Money::ZERO => {
+                    "nothing may be spent there: `keyward budget list` and `keyward doctor` tell why".to_owned()
+                }
+                None if window.rolling().is_some() => "money comes back as what was spent leaves the span".to_owned(),
                 Some(at) => format!("it starts anew at {}", moment(at)),
                 None => "it does not start anew: its owner must raise it".to_owned(),
             };

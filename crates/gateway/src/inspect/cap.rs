@@ -16,8 +16,9 @@ use keyward_domain::{
 /// A body's caps, open to be changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Caps {
-    /// The caps that are there, each with what it says when every parser reads the same from it.
-    present: Vec<(Hit, Option<u64>)>,
+    /// The caps that are there, each with what it says, as far as it can be read, and whether it is written so that every
+    /// parser reads the same from it.
+    present: Vec<(Hit, Option<u64>, bool)>,
     /// Where one is put that is not there: the innermost object on its way, and how many names lead there.
     place: Option<(Hit, usize)>,
     answers: u64,
@@ -67,12 +68,14 @@ impl Caps {
             .filter(|hit| hit.kind != Kind::Null)
             .map(|hit| {
                 let readable = hit.kind == Kind::Number || hit.kind == Kind::String;
-                (hit.clone(), if readable { count(hit) } else { None })
+                let text = body.get(hit.span.clone()).unwrap_or_default();
+                let plain = hit.kind == Kind::Number && text.iter().all(u8::is_ascii_digit);
+                (hit.clone(), if readable { count(hit) } else { None }, plain)
             })
             .collect();
         let asked = present
             .iter()
-            .map(|(_, asked)| asked.filter(|asked| *asked > 0))
+            .map(|(_, asked, _)| asked.filter(|asked| *asked > 0))
             .try_fold(0, |most: u64, asked| asked.map(|asked| most.max(asked)));
         let total = |each: u64| each.max(1).saturating_mul(answers);
         let limit = limit.map(|limit| total(limit / answers));
@@ -91,9 +94,11 @@ impl Caps {
     pub(super) fn set(self, plan: &OperationPlan, cap: u64) -> Edits {
         let mut edits = Edits::default();
         let each = (cap / self.answers.max(1)).max(1);
-        for (hit, asked) in &self.present {
+        for (hit, asked, plain) in &self.present {
             match asked {
-                Some(asked) if (1..=each).contains(asked) => {}
+                Some(asked) if *plain && (1..=each).contains(asked) => {}
+                // `5.0`, `"5"`: a provider that does not read a number there would know of no cap.
+                Some(asked) if (1..=each).contains(asked) => edits.replace(hit, asked.to_string()),
                 // As near to nothing as every parser understands.
                 Some(0) => edits.replace(hit, "1"),
                 _ => edits.replace(hit, each.to_string()),

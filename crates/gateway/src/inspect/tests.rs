@@ -55,7 +55,12 @@ fn output_caps_are_lowered_added_and_left_alone() {
         (r#"{"model":"m","max_tokens":"1e9"}"#, 7, r#"{"model":"m","max_tokens":7}"#, 7),
         (r#"{"model":"m","max_tokens":1e9}"#, 7, r#"{"model":"m","max_tokens":7}"#, 7),
         (r#"{"model":"m","max_tokens":[9]}"#, 7, r#"{"model":"m","max_tokens":7}"#, 7),
-        (r#"{"model":"m","max_tokens":"5"}"#, 7, r#"{"model":"m","max_tokens":"5"}"#, 5),
+        // Written so that a provider that reads no number there knows the cap, too.
+        (r#"{"model":"m","max_tokens":"5"}"#, 7, r#"{"model":"m","max_tokens":5}"#, 5),
+        (r#"{"model":"m","max_tokens":5.0}"#, 7, r#"{"model":"m","max_tokens":5}"#, 5),
+        (r#"{"model":"m","max_tokens":5e0}"#, 7, r#"{"model":"m","max_tokens":5}"#, 5),
+        (r#"{"model":"m","max_tokens":4.2}"#, 7, r#"{"model":"m","max_tokens":5}"#, 5),
+        (r#"{"model":"m","max_tokens":5}"#, 7, r#"{"model":"m","max_tokens":5}"#, 5),
         (
             r#"{"model":"m","max_tokens":9,"max_completion_tokens":8}"#,
             7,

@@ -8,6 +8,17 @@ use keyward_domain::{
 
 type Given = Vec<(LeaseId, Money)>;
 
+#[test]
+fn a_database_that_refuses_is_spoken_of_once() {
+    let mut silent = false;
+    for _ in 0..2 {
+        assert_eq!(heard(Err(keyward_store::Error::DiskFull), &mut silent), []);
+        assert!(silent, "from now on in a low voice");
+    }
+    assert_eq!(heard(Ok(Vec::new()), &mut silent), []);
+    assert!(!silent, "the next time aloud again");
+}
+
 /// Something that the keeper was asked, and how it is to be answered.
 enum Asked {
     Wishes(Vec<Wish>, oneshot::Sender<Lent>),

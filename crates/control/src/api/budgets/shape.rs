@@ -63,7 +63,7 @@ pub(crate) struct Budget {
     thresholds: Vec<u8>,
     /// When the window began, in RFC 3339; null when it has no beginning, or is not now.
     window_start: Option<String>,
-    /// When money comes back, in RFC 3339: with the next window, or with the next part of a rolling one.
+    /// When the window starts anew, in RFC 3339. None: never, or bit by bit, as what was spent leaves a rolling one.
     resets_at: Option<String>,
     /// When it was made, in RFC 3339.
     created_at: String,
