@@ -7,7 +7,7 @@ use crate::{
     thresholds::Crossed,
 };
 use keyward_domain::{
-    CredentialId,
+    CredentialId, RequestId,
     usage::{CredentialReport, GatewayEvent},
 };
 use keyward_store::{Batch as Stored, Collected, Error, Overrun, Position};
@@ -43,6 +43,15 @@ impl Batch {
         batch.stored.positions =
             positions.into_iter().map(|(stream, seq)| Position { stream: stream_name(stream), seq }).collect();
         batch
+    }
+}
+
+impl Batch {
+    /// Names the calls of the batch whose holds were left out of it.
+    #[must_use]
+    pub fn without_holds_of(mut self, calls: Vec<RequestId>) -> Self {
+        self.stored.ended = calls;
+        self
     }
 }
 

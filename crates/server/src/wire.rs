@@ -120,6 +120,7 @@ pub(crate) fn collector(
             }
             let read = positions.values().map(|position| (position.stream, position.sequence));
             let batch = Batch::new(events.into_iter().map(|(_, event)| event), read);
+            let batch = batch.without_holds_of(reader.take_skipped());
             if !store(&control, &runtime, &batch, &stop) {
                 return false;
             }

@@ -6,12 +6,13 @@ use super::{
     files::{Segment, Stream},
     record::{self, About, HEAD, Position, Texts},
 };
-use keyward_domain::usage::GatewayEvent;
+use keyward_domain::{RequestId, usage::GatewayEvent};
 use std::{
     collections::HashMap,
     os::unix::fs::FileExt,
     sync::{Arc, atomic::Ordering},
 };
+use uuid::Uuid;
 
 /// How much of a file is read at once.
 const PIECE: usize = 256 << 10;
@@ -28,6 +29,7 @@ pub struct Reader {
     /// What was read of a file last. Kept, because making room for it each time costs as much as reading.
     buffer: Vec<u8>,
     texts: Texts,
+    skipped: Vec<RequestId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,7 @@ impl Reader {
             skips_settled: false,
             buffer: Vec::new(),
             texts: Texts::default(),
+            skipped: Vec::new(),
         }
     }
 
@@ -56,6 +59,11 @@ impl Reader {
     #[must_use]
     pub fn skipping_settled(self) -> Self {
         Self { skips_settled: true, ..self }
+    }
+
+    /// The calls whose holds were left out since this was asked last: nothing of them is stored anywhere.
+    pub fn take_skipped(&mut self) -> Vec<RequestId> {
+        std::mem::take(&mut self.skipped)
     }
 
     /// Skips what the database has already: the last stored sequence of each stream. Called once, before reading.
@@ -133,6 +141,7 @@ impl Reader {
                 skips_settled: self.skips_settled,
                 batch,
                 texts: &mut self.texts,
+                skipped: &mut self.skipped,
                 damaged: &mut self.damaged,
             };
             if !read.segment(&segment, &mut cursor, &mut self.buffer) {
@@ -150,6 +159,7 @@ struct Piece<'r> {
     skips_settled: bool,
     batch: &'r mut Vec<(Position, GatewayEvent)>,
     texts: &'r mut Texts,
+    skipped: &'r mut Vec<RequestId>,
     /// Becomes true when something cannot be read.
     damaged: &'r mut bool,
 }
@@ -207,7 +217,9 @@ impl Piece<'_> {
                         }
                     }
                     About::Usage(call) => {
-                        holds.remove(&call);
+                        if holds.remove(&call).is_some() {
+                            self.skipped.push(RequestId::from_uuid(Uuid::from_bytes(call)));
+                        }
                         self.event(payload, *sequence);
                     }
                     About::Hold(_) | About::Other => self.event(payload, *sequence),

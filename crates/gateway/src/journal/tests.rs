@@ -455,6 +455,7 @@ fn holds_whose_calls_have_ended_are_skipped_where_that_is_wanted() {
     let mut reader = journal.reader().skipping_settled();
     let batch = reader.next_batch(99);
     assert_eq!(told(&batch), "2 4 9 (1) (3) (1)", "both of the first, the first one first");
+    assert_eq!((reader.take_skipped(), reader.take_skipped()), (vec![id(2), id(4)], Vec::new()));
     assert_eq!(batch.iter().map(|(position, _)| position.sequence).max(), Some(8));
     writer.append(&Entry::Usage(&settlement(3)));
     assert_eq!(told(&reader.next_batch(99)), "3");

@@ -7,7 +7,7 @@ use super::{
     holds,
     rows::{Left, Move, add_to_slots, hold_accounts, leases_left, lower_leases, move_accounts},
 };
-use crate::{Store, pool::Open};
+use crate::{Batch, Store, pool::Open};
 use keyward_domain::{
     Millis, Money,
     budget::{Account, Hold, LeaseId},
@@ -33,14 +33,14 @@ struct Line {
     slots: BTreeMap<Account, i64>,
 }
 
-/// Books calls that are new, and moves holds. `all` are the batch's calls, new or not: each ends its hold.
+/// Books calls that are new, and moves holds: each of the batch's calls, new or not, ends its own.
 pub(crate) async fn book(
     store: &Store,
     open: &mut Open,
     new: &[&UsageEvent],
-    all: &[UsageEvent],
-    started: &[Hold],
+    batch: &Batch,
 ) -> Result<Booked, sqlx::Error> {
+    let (all, started) = (&batch.usage, &batch.holds);
     let mut wanted: BTreeSet<LeaseId> = new.iter().flat_map(|event| event.leases.iter().copied()).collect();
     let settled: HashSet<_> = all.iter().filter(|event| event.held.is_some()).map(|event| event.id).collect();
     let open_ended: Vec<&Hold> = started.iter().filter(|hold| !settled.contains(&hold.call)).collect();
@@ -48,7 +48,8 @@ pub(crate) async fn book(
     let facts = if wanted.is_empty() { HashMap::new() } else { resolve(store, open, &wanted).await? };
     let booked = book_costs(open, new, &facts).await?;
     holds::insert(open, &open_ended, &facts).await?;
-    let here: HashSet<_> = started.iter().map(|hold| hold.call).collect();
+    // HOT: nearly all calls end soon after they begin.
+    let here: HashSet<_> = started.iter().map(|hold| hold.call).chain(batch.ended.iter().copied()).collect();
     let elsewhere: Vec<_> = settled.into_iter().filter(|call| !here.contains(call)).collect();
     holds::delete(open, elsewhere).await?;
     Ok(booked)

@@ -15,7 +15,7 @@ use crate::{
     sql::{clean, stored},
 };
 use keyward_domain::{
-    Millis,
+    Millis, RequestId,
     budget::Hold,
     usage::{OwnedObject, UsageEvent},
 };
@@ -49,6 +49,8 @@ pub struct Batch {
     pub usage: Vec<UsageEvent>,
     /// Calls that are under way: what is held for them.
     pub holds: Vec<Hold>,
+    /// Calls that began and ended within this batch, and whose holds were left out of it: nothing of them is stored.
+    pub ended: Vec<RequestId>,
     /// Objects that clients made.
     pub objects: Vec<OwnedObject>,
     /// How far the journal is taken over with this batch.
@@ -131,7 +133,7 @@ impl Store {
         rest.map_err(|error| self.failed(error, "usage"))?;
         // Last, since it makes other nodes wait that want a lease of the same accounts.
         let new: Vec<&UsageEvent> = days.values().flatten().map(|(event, _)| *event).collect();
-        let booked = ledger::book(self, &mut open, &new, &batch.usage, &batch.holds).await;
+        let booked = ledger::book(self, &mut open, &new, batch).await;
         let booked = booked.map_err(|error| self.failed(error, "usage on the accounts"))?;
         open.commit().await.map_err(|error| self.failed(error, "usage"))?;
         learned.teach(self);

@@ -454,6 +454,19 @@ pub(crate) async fn what_fails_leaves_nothing_behind(bed: Bed) {
     equal(&store).await;
 }
 
+pub(crate) async fn calls_whose_holds_were_left_out_are_booked_like_others(bed: Bed) {
+    let store = bed.store().await;
+    store.begin_node(1, "a", "boot", NOW).await.unwrap();
+    let granted = lease(&store, 1, ask(account(1), 1, 50, 100)).await;
+    let (here, earlier) = (spend(1, NOW, 20, &[granted.lease]), spend(2, NOW, 7, &[granted.lease]));
+    collect(&store, Vec::new(), vec![hold(&earlier)]).await;
+    let batch = Batch { usage: vec![here.clone(), earlier], ended: vec![here.id], ..Batch::default() };
+    assert_eq!(store.collect(&batch).await.unwrap().inserted, 2);
+    assert_eq!(stand(&store, account(1)).await, (27, 23));
+    assert_eq!(store.holds(9).await.unwrap(), [], "the one of before is gone");
+    equal(&store).await;
+}
+
 pub(crate) async fn thresholds_are_noted_once(bed: Bed) {
     let store = bed.store().await;
     let mut write = rows::begin(&store).await;

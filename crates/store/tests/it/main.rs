@@ -75,6 +75,7 @@ const STORIES: &[Story] = stories![
     ledger::what_was_reclaimed_of_a_rolling_budget,
     ledger::a_node_that_was_given_up_gets_no_more,
     ledger::what_fails_leaves_nothing_behind,
+    ledger::calls_whose_holds_were_left_out_are_booked_like_others,
     ledger::thresholds_are_noted_once,
     ledger::a_restore_charges_what_was_leased,
     ledger_model::accounts_follow_from_the_ledger,
