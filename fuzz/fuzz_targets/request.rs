@@ -14,6 +14,7 @@ use keyward_domain::{
 use keyward_gateway::{
     inbound::{self, Inbound},
     inspect::{self, Form, json},
+    near::Near,
     tables::{LiveGrant, Tables},
 };
 use libfuzzer_sys::fuzz_target;
@@ -75,7 +76,8 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         1 => {
-            let target = ["/openai/v1/chat/completions", "/gemini/v1beta/models/m:generateContent", "/anthropic/v1/messages"];
+            let target =
+                ["/openai/v1/chat/completions", "/gemini/v1beta/models/m:generateContent", "/anthropic/v1/messages"];
             let target = target[usize::from(*which) / 3 % target.len()];
             let Some((inbound, _)) = read("POST", target, &[]) else { return };
             let policy = &WORLD.grant.grant.policy;
@@ -88,10 +90,11 @@ fuzz_target!(|data: &[u8]| {
         }
         _ => {
             let kind = [&b"multipart/form-data; boundary="[..], first].concat();
-            let Some((inbound, headers)) = read("POST", "/openai/v1/audio/transcriptions", &[("content-type", &kind)]) else {
+            let Some((inbound, headers)) = read("POST", "/openai/v1/audio/transcriptions", &[("content-type", &kind)])
+            else {
                 return;
             };
-            let Ok(mut form) = Form::new(&inbound, &WORLD.grant, &headers) else { return };
+            let Ok(mut form) = Form::new(&inbound, &Near::of(&WORLD.grant), &headers) else { return };
             let _ = form.feed(second).and_then(|()| form.finish());
         }
     }
