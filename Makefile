@@ -16,7 +16,7 @@ run: ## Build Keyward and start it with a sandbox provider; prints a command to 
 	@echo "==> Building (the first time takes a few minutes)"
 	$(CARGO) build --locked -p keyward
 	@echo "==> Starting; Ctrl-C stops it"
-	@exec target/debug/keyward serve --demo
+	@exec $${CARGO_TARGET_DIR:-target}/debug/keyward serve --demo
 
 test: ## Run every test: Rust, both databases, real SDKs, fuzz targets
 	@scripts/setup.sh all
