@@ -254,9 +254,9 @@ async fn nodes(control: &Control) -> Answer<Check> {
     let stands = control.store().node_stands().await?;
     let silent: Vec<String> = stands
         .iter()
-        .filter(|stand| stand.leased > Money::ZERO && api::nodes::status(control, stand) == "silent")
+        .filter(|stand| stand.leased > Money::ZERO && control.node_status(stand) == "silent")
         .map(|stand| {
-            let (id, seen) = (api::nodes::id(stand.node.incarnation), times::show(stand.node.seen_at));
+            let (id, seen) = (crate::nodes::id(stand.node.incarnation), times::show(stand.node.seen_at));
             format!("{id}, last seen {seen}, has set {} USD aside", stand.leased)
         })
         .collect();

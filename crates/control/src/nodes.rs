@@ -1,15 +1,15 @@
 //! Step 6: what earlier runs of this node left is accounted for, and what this one leaves when it stops; and giving up
 //! another node.
 
-use crate::{Control, api::nodes::id, auth::Caller, lend::Node, thresholds::Crossed};
+use crate::{Control, auth::Caller, lend::Node, thresholds::Crossed};
 use keyward_domain::{
-    Money,
+    Millis, Money,
     audit::Actor,
     budget::Account,
     times,
     usage::{CostBasis, Outcome, Usage, UsageEvent},
 };
-use keyward_store::{Batch, Change, EndedNode, Error, HoldRow, NodeRow, Rest};
+use keyward_store::{Batch, Change, EndedNode, Error, HoldRow, NodeRow, NodeStand, Rest};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,8 @@ use std::{
 
 /// How many lost calls are stored at once.
 const PIECE: u32 = 1_000;
+/// Where nodes share a database, each says every half minute that it is there: after this it is silent.
+const SILENT: Millis = 2 * 60_000;
 /// How many accounts an audit row names.
 const NAMED: usize = 100;
 
@@ -34,6 +36,11 @@ pub struct Recovered {
     pub leases: EndedNode,
     /// Thresholds that were reached by it.
     pub crossed: Vec<Crossed>,
+}
+
+/// A node's id as it is written.
+pub(crate) fn id(incarnation: u64) -> String {
+    format!("{incarnation:016x}")
 }
 
 /// A call that nobody knows the end of.
@@ -66,6 +73,17 @@ fn lost(hold: &HoldRow) -> UsageEvent {
 }
 
 impl Control {
+    /// How a node is: `here`, `running` or `silent`.
+    pub(crate) fn node_status(&self, stand: &NodeStand) -> &'static str {
+        let is_here = self.node().is_some_and(|own| own.incarnation == stand.node.incarnation);
+        let is_silent = self.now().saturating_sub(stand.node.seen_at) > SILENT;
+        match (is_here, is_silent) {
+            (true, _) => "here",
+            (false, true) => "silent",
+            (false, false) => "running",
+        }
+    }
+
     /// Accounts for the earlier runs of this node, once everything that their journals hold is collected: calls without
     /// an end are charged with their holds, what is then left of the leases goes back. Where the end of a journal may
     /// be missing (`whole` is false, or the machine was started anew), what is left is charged instead.

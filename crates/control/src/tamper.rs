@@ -235,3 +235,6 @@ impl Control {
 fn state<R: Guarded>(row: &R) -> Vec<u8> {
     [row.fields().concat().as_slice(), row.code()].concat()
 }
+
+#[cfg(test)]
+mod tests;

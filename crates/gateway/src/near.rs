@@ -22,18 +22,19 @@ impl<T: Send + Sync + 'static> Near<T> {
     #[must_use]
     pub fn of(shared: &Arc<T>) -> Self {
         let address = Arc::as_ptr(shared).addr();
-        NEAR.with_borrow_mut(|near| {
+        let (found, gone) = NEAR.with_borrow_mut(|near| {
             let known = near.get(&address).cloned().and_then(|known| known.downcast::<Arc<T>>().ok());
             if let Some(known) = known {
-                return Self(known);
+                return (Self(known), None);
             }
-            if near.len() >= MOST {
-                near.clear();
-            }
+            let gone = (near.len() >= MOST).then(|| std::mem::take(near));
             let new = Rc::new(Arc::clone(shared));
             near.insert(address, Rc::<Arc<T>>::clone(&new));
-            Self(new)
-        })
+            (Self(new), gone)
+        });
+        // Outside: the end of one may look for another.
+        drop(gone);
+        found
     }
 }
 
@@ -50,7 +51,7 @@ pub(crate) fn sweep() {
     let gone: Vec<Rc<dyn Any>> = NEAR.with_borrow_mut(|near| {
         near.extract_if(|_, known| Rc::strong_count(known) == 1).map(|(_, known)| known).collect()
     });
-    // Outside: the end of one may look for another.
+    // Outside, as above.
     drop(gone);
 }
 

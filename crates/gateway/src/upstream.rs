@@ -15,8 +15,10 @@ pub(crate) mod tls;
 
 pub use origin::{Origin, OriginError};
 
-use crate::near::Near;
-use crate::ward::{Waiting, Ward};
+use crate::{
+    near::Near,
+    ward::{Waiting, Ward},
+};
 use bytes::Bytes;
 use connect::Connector;
 use exchange::{Answer, Home};

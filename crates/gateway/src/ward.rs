@@ -1,8 +1,7 @@
 //! The open calls of one thread, and what can end them from outside: a deadline, a revoked key, the end of the service.
 //! One periodic look at all of them replaces a timer and a wake-up list per call. Nothing here decides what a call is.
 
-use crate::live::Live;
-use crate::near::Near;
+use crate::{live::Live, near::Near};
 use std::{
     cell::{Cell, OnceCell, RefCell},
     future::Future,

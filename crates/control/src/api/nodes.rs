@@ -8,17 +8,16 @@ use crate::{
     auth::{Owner, Reader},
     body::{MaybeJson, Name},
     error::{Answer, ApiError},
+    nodes::id,
 };
 use axum::{Json, extract::State};
-use keyward_domain::{Millis, Money, budget::Account, times};
+use keyward_domain::{Money, budget::Account, times};
 use keyward_store::NodeStand;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Where nodes share a database, each says every half minute that it is there: after this it is silent.
-pub(crate) const SILENT: Millis = 2 * 60_000;
 /// How many accounts an answer names.
 const NAMED: usize = 100;
 
@@ -92,27 +91,11 @@ pub(crate) struct ChargedAccount {
     nano_usd: i64,
 }
 
-/// How a node is.
-pub(crate) fn status(control: &Control, stand: &NodeStand) -> &'static str {
-    let is_here = control.node().is_some_and(|own| own.incarnation == stand.node.incarnation);
-    let is_silent = control.now().saturating_sub(stand.node.seen_at) > SILENT;
-    match (is_here, is_silent) {
-        (true, _) => "here",
-        (false, true) => "silent",
-        (false, false) => "running",
-    }
-}
-
-/// A node's id as it is written.
-pub(crate) fn id(incarnation: u64) -> String {
-    format!("{incarnation:016x}")
-}
-
 fn shown(control: &Control, stand: &NodeStand) -> Node {
     Node {
         id: id(stand.node.incarnation),
         name: stand.node.name.clone(),
-        status: status(control, stand),
+        status: control.node_status(stand),
         started_at: times::show(stand.node.started_at),
         seen_at: times::show(stand.node.seen_at),
         leases: stand.leases,
@@ -160,7 +143,7 @@ async fn reclaim(
 ) -> Answer<Json<Reclaimed>> {
     let reason = checked_reason(asked.reason)?;
     let stand = find(&control, &name).await?;
-    match status(&control, &stand) {
+    match control.node_status(&stand) {
         "here" => {
             return Err(ApiError::conflict("node_is_here", "this is the server that answers you")
                 .hint("it gives back what it does not need by itself, and everything when it stops"));

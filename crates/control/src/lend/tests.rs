@@ -36,7 +36,7 @@ impl Outbound for Nobody {
     }
 }
 
-async fn open(folder: &TempDir) -> (Control, Clock) {
+pub(crate) async fn open(folder: &TempDir) -> (Control, Clock) {
     let store = Store::open(&Location::File(folder.path().join("keyward.db"))).await.unwrap();
     let (vault, rows) = Vault::initialise(MasterKey::generate().unwrap(), NOW).unwrap();
     let vault = Arc::new(vault);

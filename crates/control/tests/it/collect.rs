@@ -86,6 +86,17 @@ async fn calls_are_counted_once_and_summed_by_everything() {
     assert!(app.get("/usage?until=2h&since=4h").await["rows"].as_array().unwrap().is_empty());
     assert!(app.get("/keys/web").await["last_used_at"].is_string());
     assert!(app.get("/credentials/main").await["last_used_at"].is_string());
+    // Call by call, the latest first, page by page.
+    let first = app.get("/keys/web/calls?limit=2").await;
+    let models = |page: &Value| -> Vec<Value> {
+        page["items"].as_array().unwrap().iter().map(|call| call["model"].clone()).collect()
+    };
+    assert_eq!(models(&first), ["gpt-5.4-mini", "gpt-5.4"]);
+    assert_eq!(first["items"][0]["cost_nano_usd"], json!(1_250_000));
+    let rest = app.get(&format!("/keys/web/calls?before={}", first["next_before"].as_str().unwrap())).await;
+    assert_eq!((models(&rest), &rest["next_before"]), (vec![json!("gpt-5.4")], &Value::Null));
+    app.refused_as(Method::GET, "/keys/web/calls?before=x", Value::Null, 400, "invalid_call").await;
+    app.refused_as(Method::GET, "/keys/nobody/calls", Value::Null, 404, "not_found").await;
     app.refused_as(Method::GET, "/usage?since=soon", Value::Null, 400, "invalid_time").await;
     app.refused_as(Method::GET, "/usage?by=colour", Value::Null, 400, "invalid_query").await;
 }

@@ -18,6 +18,9 @@ statements! {
     FORGET_DAYS = "delete from usage_days where day < $1 returning day";
 }
 
+/// How many rows a statement carries at most: more than elsewhere, since these are narrow and there is one for every call.
+const AT_ONCE: usize = 256;
+
 /// Keeps nodes from making the same day table at once, which PostgreSQL answers with an error; ends with the
 /// transaction. The number is an arbitrary constant.
 const LOCK_TABLES: &str = "select pg_advisory_xact_lock(7525017803302)";
@@ -101,7 +104,7 @@ macro_rules! add_event {
 pub(crate) async fn insert(open: &mut Open, day: Day, events: &[(&UsageEvent, i64)]) -> Result<u64, sqlx::Error> {
     let (head, tail) = texts(day);
     let mut inserted = 0;
-    for chunk in super::chunks(events, 256) {
+    for chunk in super::chunks(events, AT_ONCE) {
         let rows = match open {
             Open::Lite(tx) => {
                 let mut arguments = sqlx::sqlite::SqliteArguments::default();
