@@ -132,7 +132,7 @@ impl Account {
             let written = self.worker.local.journal.append(&Entry::Hold(&hold));
             written
                 .ok_or_else(|| Refusal::new(Reason::StorageFull, "the call cannot be recorded, so it is not sent"))?;
-            money.sent();
+            money.sent(hold.leases);
         }
         self.credential = Some(credential.clone());
         Ok(())
@@ -323,7 +323,7 @@ impl Account {
         }
         // It may have grown.
         let held = self.pass.money.as_ref().map(MoneyHold::amount);
-        let leases = self.pass.money.as_ref().map(MoneyHold::leases).unwrap_or_default();
+        let leases = self.pass.money.as_mut().map(MoneyHold::take_leases).unwrap_or_default();
         let grant = &self.pass.grant.grant;
         // HOT: an answer that came in one piece ended when it began: another look at the clock would tell no more.
         let whole = self.first_byte.filter(|_| self.in_one_piece);

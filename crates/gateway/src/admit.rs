@@ -98,7 +98,7 @@ impl Admission {
         }
         let pinned = self.owned(inbound, facts, objects)?;
         let estimate = facts.token_estimate();
-        let tokens = self.grant.limits().take_tokens(estimate, self.policy(), now);
+        let tokens = self.in_flight.limits().take_tokens(estimate, self.policy(), now);
         let tokens = tokens.map_err(|refused| refusals::too_many_tokens(refused, estimate))?;
         let Self { grant, slot, in_flight } = self;
         Ok(Pass { grant, slot, pinned, _in_flight: in_flight, tokens, money: None })
@@ -145,6 +145,12 @@ pub struct Pass {
 }
 
 impl Pass {
+    /// The key's policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.grant.grant.policy
+    }
+
     /// The credentials that can serve the call, in the order to try them. `pick` is random and shares calls among
     /// credentials of the same order in proportion to their weights.
     ///

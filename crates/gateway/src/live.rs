@@ -1,15 +1,24 @@
 //! What changes from call to call, one small record per key: rates, calls in flight, and the switch that cuts them; and
 //! the rates that the calls of a project, or all of them, share. Atomics only on the way of a call; time is an argument.
 
+mod ahead;
+mod places;
+mod rate;
 mod shared;
 
 pub(crate) use shared::{InFlight, Limits, Taken};
 pub use shared::{Refused, Shared, Whose};
 
+use ahead::{Ahead, Part};
 use keyward_domain::Millis;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use places::Places;
+use rate::Rate;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-const NANOS_PER_MINUTE: i64 = 60_000_000_000;
+/// From so many requests a minute on, threads take requests ahead.
+const WIDE_REQUESTS: u64 = 200_000;
+/// From so many tokens a minute on, threads take tokens ahead.
+const WIDE_TOKENS: u64 = 50_000_000;
 
 /// The changing state of one key. It outlives every change of the key's policy: editing a limit resets nothing.
 #[derive(Debug, Default)]
@@ -24,14 +33,65 @@ pub struct Live {
 pub(crate) struct Pace {
     requests: Rate,
     tokens: Rate,
-    in_flight: AtomicU32,
+    open: Places,
+    ahead: Ahead,
+}
+
+impl Pace {
+    /// How many calls are open.
+    fn in_flight(&self) -> u32 {
+        self.open.taken(&self.ahead)
+    }
+
+    fn enter(&self) {
+        if self.open.enter(self.ahead.own()) {
+            self.ahead.open();
+        }
+    }
+
+    fn leave(&self) {
+        self.open.leave(self.ahead.own());
+    }
+
+    /// Whether more calls are open than may be.
+    fn is_over(&self, most: u64) -> bool {
+        self.open.is_over(most, &self.ahead)
+    }
+
+    fn take_request(&self, per_minute: u64, now: Millis) -> Result<(), u64> {
+        self.requests.take(self.requests_ahead(per_minute).map(|part| &part.requests), 1, per_minute, now)
+    }
+
+    fn wait_for_request(&self, per_minute: u64, now: Millis) -> Option<u64> {
+        self.requests.wait(self.requests_ahead(per_minute).is_some(), 1, per_minute, now)
+    }
+
+    fn wait_for_tokens(&self, count: u64, per_minute: u64, now: Millis) -> Option<u64> {
+        self.tokens.wait(self.tokens_ahead(per_minute).is_some(), count, per_minute, now)
+    }
+
+    fn take_tokens(&self, count: u64, per_minute: u64, now: Millis) -> Result<(), u64> {
+        self.tokens.take(self.tokens_ahead(per_minute).map(|part| &part.tokens), count, per_minute, now)
+    }
+
+    fn correct_tokens(&self, estimate: u64, used: u64, per_minute: u64) {
+        self.tokens.correct(self.tokens_ahead(per_minute).map(|part| &part.tokens), estimate, used, per_minute);
+    }
+
+    fn requests_ahead(&self, per_minute: u64) -> Option<&Part> {
+        self.ahead.own().filter(|_| per_minute >= WIDE_REQUESTS)
+    }
+
+    fn tokens_ahead(&self, per_minute: u64) -> Option<&Part> {
+        self.ahead.own().filter(|_| per_minute >= WIDE_TOKENS)
+    }
 }
 
 impl Live {
     /// How many calls are open.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.pace.in_flight.load(Ordering::Acquire)
+        self.pace.in_flight()
     }
 
     /// Ends every call that was admitted until now, from any thread: they see it by [`Self::epoch`].
@@ -44,75 +104,6 @@ impl Live {
     pub fn epoch(&self) -> u32 {
         self.epoch.load(Ordering::Acquire)
     }
-}
-
-/// A rate as a single atomic (the generic cell rate algorithm): the moment at which the allowance is full again.
-/// A full allowance may be spent at once; it refills evenly over a minute.
-#[derive(Debug, Default)]
-struct Rate {
-    /// Nanoseconds since 1970.
-    full_at: AtomicI64,
-    /// The time of the last look, so that a clock that was put back is noticed.
-    seen: AtomicI64,
-}
-
-/// A clock that went back by less was not put back: threads look at it one after the other.
-const PUT_BACK: i64 = 1_000_000_000;
-
-impl Rate {
-    fn take(&self, count: u64, per_minute: u64, now: Millis) -> Result<(), u64> {
-        let now = now.saturating_mul(1_000_000);
-        let cost = nanos(count, per_minute);
-        // HOT: written once in a millisecond, not by every call.
-        let seen = self.seen.load(Ordering::Acquire);
-        let back = if seen == now { 0 } else { self.seen.swap(now, Ordering::AcqRel).saturating_sub(now) };
-        if back > PUT_BACK {
-            // The moment goes back with the clock: what was taken counts no longer than it would have.
-            self.full_at.fetch_sub(back, Ordering::AcqRel);
-        }
-        let mut full_at = self.full_at.load(Ordering::Acquire);
-        loop {
-            let next = full_at.max(now).saturating_add(cost);
-            if let Some(wait) = wait(next, now) {
-                return Err(wait);
-            }
-            match self.full_at.compare_exchange_weak(full_at, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(()),
-                Err(seen) => full_at = seen,
-            }
-        }
-    }
-
-    /// How long until so many can be taken. None: now.
-    fn wait(&self, count: u64, per_minute: u64, now: Millis) -> Option<u64> {
-        let now = now.saturating_mul(1_000_000);
-        wait(self.full_at.load(Ordering::Acquire).max(now).saturating_add(nanos(count, per_minute)), now)
-    }
-
-    /// Puts back what was taken for a call that was refused after all.
-    fn put_back(&self, count: u64, per_minute: u64) {
-        self.full_at.fetch_sub(nanos(count, per_minute), Ordering::AcqRel);
-    }
-
-    /// Moves the moment by the difference. A call that used more than its estimate puts the key into debt.
-    fn correct(&self, estimate: u64, used: u64, per_minute: u64) {
-        let shift = nanos(used, per_minute).saturating_sub(nanos(estimate, per_minute));
-        self.full_at.fetch_add(shift, Ordering::AcqRel);
-    }
-}
-
-/// The milliseconds by which an allowance that is full again at `next` was taken too early; None when it was not.
-fn wait(next: i64, now: i64) -> Option<u64> {
-    let late = next.saturating_sub(now).saturating_sub(NANOS_PER_MINUTE);
-    u64::try_from(late).ok().filter(|late| *late > 0).map(|late| late.div_ceil(1_000_000))
-}
-
-/// How long an allowance takes to grow by `count`; at most about a month, so that sums never overflow.
-fn nanos(count: u64, per_minute: u64) -> i64 {
-    const LONGEST: i64 = NANOS_PER_MINUTE * 60 * 24 * 30;
-    // Rounded down, so that a whole minute's allowance can be taken one by one.
-    let exact = u128::from(count) * u128::from(NANOS_PER_MINUTE.unsigned_abs()) / u128::from(per_minute.max(1));
-    i64::try_from(exact).unwrap_or(LONGEST).min(LONGEST)
 }
 
 #[cfg(test)]

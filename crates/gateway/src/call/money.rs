@@ -5,16 +5,15 @@ use crate::{
     admit::{self, Pass},
     clock,
     inspect::{self, Facts},
-    near::Near,
     purse::bank::{Bank, Cost},
     relay,
-    tables::{LiveGrant, OperationPlan},
+    tables::OperationPlan,
     ward::Guard,
     worker::Worker,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use keyward_domain::{
-    Millis, Money,
+    Money,
     policy::WhenShort,
     price::{PriceBook, bound::Bound},
     refusal::Refusal,
@@ -26,17 +25,16 @@ const OUTPUT_CAP: HeaderName = HeaderName::from_static("keyward-output-cap");
 /// What the answer says about money.
 #[derive(Default)]
 pub(super) struct Notes {
-    /// The key, when there are budgets above it, and when the call came to them.
-    grant: Option<(Near<LiveGrant>, Millis)>,
+    /// What is left for further calls, when there are budgets above the key.
+    remaining: Option<Money>,
     /// The output cap, when it is lower than what was asked for, or than what the model gives when nothing was.
     lowered: Option<u64>,
 }
 
 impl Notes {
     pub(super) fn write(&self, headers: &mut HeaderMap) {
-        let Some((grant, at)) = &self.grant else { return };
-        let remaining = Bank::remaining(&grant.purses, *at);
-        if let Some(value) = remaining.and_then(|money| HeaderValue::try_from(money.to_string()).ok()) {
+        let value = self.remaining.and_then(|money| HeaderValue::try_from(money.to_string()).ok());
+        if let Some(value) = value {
             headers.insert(REMAINING, value);
         }
         if let Some(cap) = self.lowered {
@@ -83,27 +81,34 @@ pub(super) async fn reserve(
     if pass.grant.purses.is_empty() {
         return Ok(Notes::default());
     }
-    let grant = pass.grant.clone();
     let now = clock::now();
-    let mut notes = Notes { grant: None, lowered: None };
-    if !plan.operation.free {
-        let bound = inspect::bound(facts, plan, prices, now)?;
-        let clamp = grant.grant.policy.when_short.unwrap_or_default() == WhenShort::Clamp;
-        let wanted = bound.cap.unwrap_or(0);
-        let mut line = Line { bound, cap: wanted, clamp, said: facts.says_cap };
-        if !line.said
-            && let Some(left) = Bank::left(&grant.purses, now)
-        {
-            line.cap = bound.unasked(left).unwrap_or(wanted);
-        }
-        let holding = worker.shared.bank.hold(&grant.purses, &mut line, now);
-        let held = guard.guard(holding).await.map_err(relay::ended)?;
-        pass.money = Some(held.map_err(|short| admit::unpaid(&short, now))?);
-        if bound.cap.is_some() {
-            facts.output_cap = Some(line.cap);
-            notes.lowered = (line.cap < wanted).then_some(line.cap);
-        }
+    if plan.operation.free {
+        return Ok(Notes { remaining: Bank::remaining(&pass.grant.purses, now), lowered: None });
     }
-    notes.grant = Some((grant, now));
+    let purses = &pass.grant.purses;
+    let bound = inspect::bound(facts, plan, prices, now)?;
+    let clamp = pass.policy().when_short.unwrap_or_default() == WhenShort::Clamp;
+    let wanted = bound.cap.unwrap_or(0);
+    let mut line = Line { bound, cap: wanted, clamp, said: facts.says_cap };
+    if !line.said
+        && let Some(left) = Bank::left(purses, now)
+    {
+        line.cap = bound.unasked(left).unwrap_or(wanted);
+    }
+    let bank = &worker.shared.bank;
+    let hold = match bank.hold_at_once(purses, &line, now) {
+        Some(hold) => hold,
+        None => {
+            // On the heap, so that calls that need not wait do not carry its room with them.
+            let held = guard.guard(Box::pin(bank.hold(purses, &mut line, now))).await.map_err(relay::ended)?;
+            held.map_err(|short| admit::unpaid(&short, now))?
+        }
+    };
+    let mut notes = Notes { remaining: hold.remaining(now), lowered: None };
+    pass.money = Some(hold);
+    if bound.cap.is_some() {
+        facts.output_cap = Some(line.cap);
+        notes.lowered = (line.cap < wanted).then_some(line.cap);
+    }
     Ok(notes)
 }

@@ -56,7 +56,7 @@ impl Shared {
     /// How many calls are open.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.pace.in_flight.load(Ordering::Acquire)
+        self.pace.in_flight()
     }
 }
 
@@ -139,7 +139,7 @@ impl Limits {
     pub(crate) fn take_request(&self, policy: &Policy, now: Millis) -> Result<(), Refused> {
         for (at, limit) in self.each(policy).enumerate() {
             let Some(per_minute) = limit.requests else { continue };
-            if let Err(wait) = limit.pace.requests.take(1, per_minute, now) {
+            if let Err(wait) = limit.pace.take_request(per_minute, now) {
                 for taken in self.each(policy).take(at) {
                     if let Some(per_minute) = taken.requests {
                         taken.pace.requests.put_back(1, per_minute);
@@ -148,7 +148,7 @@ impl Limits {
                 let first = Refused { whose: limit.whose, limit: per_minute, wait: Some(wait) };
                 let others = self.each(policy).skip(at + 1).filter_map(|other| {
                     let limit = other.requests?;
-                    let wait = Some(other.pace.requests.wait(1, limit, now)?);
+                    let wait = Some(other.pace.wait_for_request(limit, now)?);
                     Some(Refused { whose: other.whose, limit, wait })
                 });
                 return Err(others.fold(first, Refused::later));
@@ -166,12 +166,11 @@ impl Near<Limits> {
     pub(crate) fn enter(&self, policy: &Policy) -> Result<InFlight, Refused> {
         // Counted first, so that the guard takes back what was counted, however far this gets.
         for pace in self.paces() {
-            pace.in_flight.fetch_add(1, Ordering::AcqRel);
+            pace.enter();
         }
         let guard = InFlight(self.clone());
         for limit in self.each(policy) {
-            let open = u64::from(limit.pace.in_flight.load(Ordering::Acquire));
-            if let Some(most) = limit.concurrency.filter(|most| open > *most) {
+            if let Some(most) = limit.concurrency.filter(|most| limit.pace.is_over(*most)) {
                 return Err(Refused { whose: limit.whose, limit: most, wait: None });
             }
         }
@@ -187,19 +186,19 @@ impl Near<Limits> {
         for (at, limit) in self.each(policy).enumerate() {
             let Some(per_minute) = limit.tokens else { continue };
             let fits = estimate <= per_minute;
-            let got = if fits { limit.pace.tokens.take(estimate, per_minute, now).map_err(Some) } else { Err(None) };
+            let got = if fits { limit.pace.take_tokens(estimate, per_minute, now).map_err(Some) } else { Err(None) };
             if let Err(wait) = got {
                 taken.put_back();
                 let first = Refused { whose: limit.whose, limit: per_minute, wait };
                 let others = self.each(policy).skip(at + 1).filter_map(|other| {
                     let limit = other.tokens?;
                     let fits = estimate <= limit;
-                    let wait = if fits { Some(other.pace.tokens.wait(estimate, limit, now)?) } else { None };
+                    let wait = if fits { Some(other.pace.wait_for_tokens(estimate, limit, now)?) } else { None };
                     Some(Refused { whose: other.whose, limit, wait })
                 });
                 return Err(others.fold(first, Refused::later));
             }
-            let (_, places) = taken.0.get_or_insert_with(|| (self.clone(), Vec::with_capacity(1)));
+            let (_, places) = taken.0.get_or_insert_with(|| (self.clone(), Vec::with_capacity(1 + self.shared.len())));
             places.push((at, per_minute));
             taken.1 = estimate;
         }
@@ -211,10 +210,17 @@ impl Near<Limits> {
 #[derive(Debug)]
 pub(crate) struct InFlight(Near<Limits>);
 
+impl InFlight {
+    /// Everything that limits the call's pace.
+    pub(crate) const fn limits(&self) -> &Near<Limits> {
+        &self.0
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         for pace in self.0.paces() {
-            pace.in_flight.fetch_sub(1, Ordering::AcqRel);
+            pace.leave();
         }
     }
 }
@@ -233,7 +239,7 @@ impl Taken {
         let Some((limits, places)) = self.0.take() else { return };
         for (place, per_minute) in places {
             if let Some(pace) = limits.paces().nth(place) {
-                pace.tokens.correct(self.1, used, per_minute);
+                pace.correct_tokens(self.1, used, per_minute);
             }
         }
     }

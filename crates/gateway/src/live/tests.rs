@@ -5,7 +5,10 @@ use keyward_domain::{
     budget::{Scope, SharedRates},
     policy::Policy,
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 /// A key alone, with its limits as arguments.
 #[derive(Default)]
@@ -250,4 +253,83 @@ fn a_cut_ends_the_era() {
     let before = live.0.epoch();
     live.0.cut();
     assert_ne!(live.0.epoch(), before);
+}
+
+/// A key with so many calls open that its threads take ahead what they need.
+fn busy() -> (Key, Vec<InFlight>) {
+    let key = Key::default();
+    let open = (0..40).map(|_| key.enter(None).expect("no limit")).collect();
+    (key, open)
+}
+
+fn on_four_threads(run: impl Fn() -> u64 + Sync) -> u64 {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(&run)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    })
+}
+
+#[test]
+fn of_wide_rates_threads_together_take_nearly_all_and_never_more() {
+    let (key, _open) = busy();
+    let requests = 600_000;
+    let taken = on_four_threads(|| {
+        let mut taken = 0;
+        while key.take_request(requests, 0).is_ok() {
+            taken += 1;
+        }
+        taken
+    });
+    assert!(taken <= requests && taken * 100 > requests * 99, "{taken}");
+    assert!(key.take_request(requests, 1_000).is_ok(), "they come back");
+
+    let tokens = 60_000_000;
+    let used = on_four_threads(|| {
+        let mut used = 0;
+        while let Ok(mut taken) = key.take_tokens(1_000, tokens, 0) {
+            taken.settle(900);
+            used += 900;
+        }
+        used
+    });
+    assert!(used <= tokens && used * 100 > tokens * 99, "{used}");
+}
+
+#[test]
+fn a_wide_rate_gives_all_of_its_minute_to_one_call_and_says_how_long_to_wait_for_the_next() {
+    let (key, _open) = busy();
+    let tokens = 60_000_000;
+    let all = key.take_tokens(tokens, tokens, 0).expect("a full allowance");
+    let wait = key.take_tokens(1_000_000, tokens, 0).unwrap_err().expect("they come back");
+    assert!(key.take_tokens(1_000_000, tokens, i64::try_from(wait).unwrap()).is_ok(), "after {wait} ms as told");
+    drop(all);
+}
+
+#[test]
+fn threads_with_places_ahead_never_open_more_calls_than_may_be() {
+    let (key, open) = busy();
+    drop(open);
+    assert_eq!(key.0.in_flight(), 0);
+    let (now, most) = (AtomicU32::new(0), AtomicU32::new(0));
+    on_four_threads(|| {
+        let mut held = Vec::new();
+        for round in 0..20_000_usize {
+            if let Ok(guard) = key.enter(Some(20)) {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                held.push(guard);
+            }
+            if round % 7 < 4 && !held.is_empty() {
+                now.fetch_sub(1, Ordering::SeqCst);
+                held.pop();
+            }
+        }
+        now.fetch_sub(u32::try_from(held.len()).expect("few"), Ordering::SeqCst);
+        0
+    });
+    assert!((1..=20).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+    // Whatever the threads had left over, all places are there.
+    let all: Vec<_> = (0..20).map(|_| key.enter(Some(20)).expect("a place")).collect();
+    assert_eq!(key.enter(Some(20)).unwrap_err().limit, 20);
+    drop(all);
+    assert_eq!(key.0.in_flight(), 0);
 }

@@ -1,7 +1,7 @@
 //! What a call holds of every budget above its key, from before it is sent until what it cost is known.
 
-use super::Place;
-use keyward_domain::{Money, budget::LeaseId};
+use super::{Place, till::seat};
+use keyward_domain::{Millis, Money, budget::LeaseId};
 use std::sync::Arc;
 
 /// Money set aside for one call, the same amount on every account. Dropped before the call was sent, it is free again;
@@ -11,11 +11,13 @@ pub(crate) struct MoneyHold {
     places: Vec<Arc<Place>>,
     amount: i64,
     sent: bool,
+    /// Once it stands in the journal: what it is charged to there.
+    leases: Vec<LeaseId>,
 }
 
 impl MoneyHold {
     pub(super) fn new(budgets: usize, amount: i64) -> Self {
-        Self { places: Vec::with_capacity(budgets), amount, sent: false }
+        Self { places: Vec::with_capacity(budgets), amount, sent: false, leases: Vec::new() }
     }
 
     pub(super) fn add(&mut self, place: Arc<Place>) {
@@ -27,14 +29,29 @@ impl MoneyHold {
         Money::from_nano(self.amount)
     }
 
-    /// The leases that it is charged to.
-    pub(crate) fn leases(&self) -> Vec<LeaseId> {
-        self.places.iter().filter_map(|place| place.pot().lease()).collect()
+    /// What is left for further calls, as far as this thread knows: the least of the budgets.
+    pub(crate) fn remaining(&self, now: Millis) -> Option<Money> {
+        let seat = seat();
+        self.places.iter().map(|place| place.pot().remaining(seat, now)).min().map(Money::from_nano)
     }
 
-    /// The hold stands in the journal, and the call goes out: from now on only a settlement frees anything.
-    pub(crate) const fn sent(&mut self) {
+    /// The leases that it is to be charged to.
+    pub(crate) fn leases(&self) -> Vec<LeaseId> {
+        let mut leases = Vec::with_capacity(self.places.len());
+        leases.extend(self.places.iter().filter_map(|place| place.pot().lease()));
+        leases
+    }
+
+    /// The hold stands in the journal under these leases, and the call goes out: from now on only a settlement frees
+    /// anything.
+    pub(crate) fn sent(&mut self, leases: Vec<LeaseId>) {
         self.sent = true;
+        self.leases = leases;
+    }
+
+    /// The leases that the journal has it under, for the settlement.
+    pub(crate) fn take_leases(&mut self) -> Vec<LeaseId> {
+        std::mem::take(&mut self.leases)
     }
 
     /// Whether the call went out.

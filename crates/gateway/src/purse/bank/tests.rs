@@ -66,7 +66,7 @@ impl Scene {
 
     /// Settles as a gateway and a collector do.
     fn settle(&self, mut hold: MoneyHold, cost: i64) {
-        hold.sent();
+        hold.sent(hold.leases());
         hold.grow_to(Money::from_nano(cost));
         let (leases, held) = (hold.leases(), hold.amount());
         hold.settle(Money::from_nano(cost));
@@ -110,7 +110,7 @@ async fn a_hold_that_was_not_sent_comes_back_and_one_that_was_stays() {
     let purses = [scene.key(100)];
     drop(scene.hold(&purses, 100).await.expect("all of it"));
     let mut sent = scene.hold(&purses, 100).await.expect("it came back");
-    sent.sent();
+    sent.sent(Vec::new());
     drop(sent);
     let short = outlook(scene.hold(&purses, 1).await.unwrap_err());
     assert_eq!((short.spendable, short.held), (0, 100));
@@ -347,7 +347,7 @@ async fn no_order_of_events_spends_more_than_there_is() {
                     for used in used.iter().skip(from) {
                         used.fetch_sub(amount - truth, std::sync::atomic::Ordering::SeqCst);
                     }
-                    hold.sent();
+                    hold.sent(hold.leases());
                     let leases = hold.leases();
                     hold.settle(Money::from_nano(truth));
                     ledger.collect(&leases, Money::from_nano(truth), None);
