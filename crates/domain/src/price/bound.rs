@@ -1,7 +1,7 @@
 //! The most that one call can cost, before it is sent. What is held for a call must never be less than its bill, so
 //! everything that is not known is taken at its dearest, and what has no bound at all is said instead of guessed.
 
-use super::{LengthStep, Most, Price, Rates};
+use super::{LengthStep, Most, PerMillion, Price, Rates};
 use crate::Money;
 
 /// Tokens that providers put around every request: the frame of a chat, the model's own system prompt. Llama's and
@@ -356,8 +356,8 @@ impl Bound {
 
 /// The dearest rates of one price, in nano-USD per million tokens.
 struct Dearest {
-    input: i128,
-    output: i128,
+    input: PerMillion,
+    output: PerMillion,
 }
 
 impl Price {
@@ -374,7 +374,10 @@ impl Price {
         let dearest = self.dearest(ask, input, turns > 1 || ask.unseen > 0);
         let scale = self.regions.iter().map(|rate| i128::from(rate.permille)).fold(1_000, i128::max);
         // Up, as every fraction of a cost goes.
-        let scaled = |rate: i128| (rate * scale).div_euclid(1_000) + i128::from((rate * scale).rem_euclid(1_000) > 0);
+        let scaled = |rate: PerMillion| match (i128::from(rate), scale) {
+            (rate, 1_000) => rate,
+            (rate, scale) => (rate * scale).div_euclid(1_000) + i128::from((rate * scale).rem_euclid(1_000) > 0),
+        };
         let mut fixed = scaled(dearest.input).saturating_mul(i128::from(input)).saturating_add(fees);
         fixed = fixed.saturating_add(self.units(ask)?);
         let output = scaled(dearest.output);
@@ -423,17 +426,15 @@ impl Price {
             // One without a price of its own may cost as much as any other.
             Tiers::Named(name) => name == tier || !self.has_tier(name),
         };
-        // HOT: most prices have neither hours nor steps nor tiers.
         for clock in std::iter::once(None).chain(self.clock.iter().map(Some)) {
-            let by_clock = clock.map_or_else(|| self.rates.clone(), |clock| clock.rates.over(&self.rates));
+            let by_clock = Layers::of(&self.rates).below(clock.map(|clock| &clock.rates));
             for step in reachable(&self.steps, input) {
-                let by_step = step.map_or_else(|| by_clock.clone(), |step| step.rates.over(&by_clock));
+                let by_step = by_clock.below(step.map(|step| &step.rates));
                 dearest.heed(&by_step, ask, media);
                 for tier in self.tiers.iter().filter(|tier| may(&tier.tier)) {
-                    let by_tier = tier.rates.over(&by_step);
+                    let by_tier = by_step.below(Some(&tier.rates));
                     for step in reachable(&tier.steps, input) {
-                        let rates = step.map_or_else(|| by_tier.clone(), |step| step.rates.over(&by_tier));
-                        dearest.heed(&rates, ask, media);
+                        dearest.heed(&by_tier.below(step.map(|step| &step.rates)), ask, media);
                     }
                 }
             }
@@ -546,18 +547,59 @@ impl Price {
 
 impl Dearest {
     /// Raises these to what the rates can bill for the call.
-    fn heed(&mut self, rates: &Rates, ask: &Ask<'_>, media: bool) {
-        let input = rates.input.unwrap_or(0);
-        let written = if ask.cache_writes { [rates.cache_write, rates.cache_write_long] } else { [None; 2] };
-        let seen = if media { [rates.audio_input, rates.image_input] } else { [None; 2] };
-        let inputs = [Some(input), rates.cache_read].into_iter().chain(written).chain(seen);
-        self.input = inputs.flatten().map(i128::from).fold(self.input, i128::max);
-        let output = rates.output.unwrap_or(0);
-        let text = if ask.output.text { [Some(output), rates.reasoning] } else { [None; 2] };
-        let sound = ask.output.sound.then(|| rates.audio_output.unwrap_or(output));
-        let pictures = ask.output.pictures.then(|| rates.image_output.unwrap_or(output));
-        let outputs = text.into_iter().chain([sound, pictures]);
-        self.output = outputs.flatten().map(i128::from).fold(self.output, i128::max);
+    fn heed(&mut self, rates: &Layers<'_>, ask: &Ask<'_>, media: bool) {
+        let mut input = |rate: Option<PerMillion>| self.input = self.input.max(rate.unwrap_or(0));
+        input(rates.get(|rates| rates.input));
+        input(rates.get(|rates| rates.cache_read));
+        if ask.cache_writes {
+            input(rates.get(|rates| rates.cache_write));
+            input(rates.get(|rates| rates.cache_write_long));
+        }
+        if media {
+            input(rates.get(|rates| rates.audio_input));
+            input(rates.get(|rates| rates.image_input));
+        }
+        let plain = rates.get(|rates| rates.output).unwrap_or(0);
+        let mut output = |rate: Option<PerMillion>| self.output = self.output.max(rate.unwrap_or(plain));
+        if ask.output.text {
+            output(None);
+            output(rates.get(|rates| rates.reasoning));
+        }
+        if ask.output.sound {
+            output(rates.get(|rates| rates.audio_output));
+        }
+        if ask.output.pictures {
+            output(rates.get(|rates| rates.image_output));
+        }
+    }
+}
+
+/// Rates that lie over others: where one says nothing, the one below it counts.
+///
+/// HOT: put together for each call, so nothing is copied.
+#[derive(Clone, Copy)]
+struct Layers<'p> {
+    rates: [Option<&'p Rates>; 5],
+    used: usize,
+}
+
+impl<'p> Layers<'p> {
+    const fn of(base: &'p Rates) -> Self {
+        Self { rates: [None, None, None, None, Some(base)], used: 1 }
+    }
+
+    /// These below others: base, hours, steps, tier, its steps make five.
+    fn below(mut self, top: Option<&'p Rates>) -> Self {
+        let free = self.rates.len().saturating_sub(self.used + 1);
+        if let (Some(place), Some(_)) = (self.rates.get_mut(free), top) {
+            *place = top;
+            self.used += 1;
+        }
+        self
+    }
+
+    fn get(&self, rate: impl Fn(&Rates) -> Option<PerMillion>) -> Option<PerMillion> {
+        self.rates.iter().flatten().find_map(|rates| rate(rates))
     }
 }
 

@@ -9,11 +9,12 @@ use super::{
 };
 use crate::{Batch, Store, pool::Open};
 use keyward_domain::{
-    Millis, Money,
+    Millis, Money, RequestId,
     budget::{Account, Hold, LeaseId},
     usage::UsageEvent,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What booking a batch led to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,17 +41,20 @@ pub(crate) async fn book(
     new: &[&UsageEvent],
     batch: &Batch,
 ) -> Result<Booked, sqlx::Error> {
-    let (all, started) = (&batch.usage, &batch.holds);
-    let mut wanted: BTreeSet<LeaseId> = new.iter().flat_map(|event| event.leases.iter().copied()).collect();
-    let settled: HashSet<_> = all.iter().filter(|event| event.held.is_some()).map(|event| event.id).collect();
-    let open_ended: Vec<&Hold> = started.iter().filter(|hold| !settled.contains(&hold.call)).collect();
-    wanted.extend(open_ended.iter().flat_map(|hold| hold.leases.iter().copied()));
-    let facts = if wanted.is_empty() { HashMap::new() } else { resolve(store, open, &wanted).await? };
+    // HOT: one look at each call. Ids are made here, so nobody can choose them to collide.
+    let mut wanted = FxHashSet::<LeaseId>::default();
+    new.iter().for_each(|event| wanted.extend(&event.leases));
+    let mut open_ended: FxHashMap<RequestId, &Hold> = batch.holds.iter().map(|hold| (hold.call, hold)).collect();
+    let here: FxHashSet<RequestId> = batch.ended.iter().copied().collect();
+    let settled = batch.usage.iter().filter(|event| event.held.is_some()).map(|event| event.id);
+    // Nearly all calls end soon after they begin.
+    let elsewhere = settled.filter(|call| !here.contains(call) && open_ended.remove(call).is_none()).collect();
+    let mut open_ended: Vec<&Hold> = open_ended.into_values().collect();
+    open_ended.sort_unstable_by_key(|hold| hold.call);
+    wanted.extend(open_ended.iter().flat_map(|hold| &hold.leases));
+    let facts = if wanted.is_empty() { FxHashMap::default() } else { resolve(store, open, &wanted).await? };
     let booked = book_costs(open, new, &facts).await?;
     holds::insert(open, &open_ended, &facts).await?;
-    // HOT: nearly all calls end soon after they begin.
-    let here: HashSet<_> = started.iter().map(|hold| hold.call).chain(batch.ended.iter().copied()).collect();
-    let elsewhere: Vec<_> = settled.into_iter().filter(|call| !here.contains(call)).collect();
     holds::delete(open, elsewhere).await?;
     Ok(booked)
 }
@@ -58,9 +62,9 @@ pub(crate) async fn book(
 async fn book_costs(
     open: &mut Open,
     new: &[&UsageEvent],
-    facts: &HashMap<LeaseId, Facts>,
+    facts: &FxHashMap<LeaseId, Facts>,
 ) -> Result<Booked, sqlx::Error> {
-    let (mut lines, mut done) = (BTreeMap::<LeaseId, Line>::new(), Booked::default());
+    let (mut lines, mut done) = (FxHashMap::<LeaseId, Line>::default(), Booked::default());
     for event in new {
         for lease in &event.leases {
             let Some(facts) = facts.get(lease) else {
@@ -82,6 +86,8 @@ async fn book_costs(
     if lines.is_empty() {
         return Ok(done);
     }
+    // In order, so that no two nodes wait for each other.
+    let lines: BTreeMap<LeaseId, Line> = lines.into_iter().collect();
     let accounts: BTreeSet<Account> = lines.values().map(|line| line.facts.account).collect();
     let accounts: Vec<Account> = accounts.into_iter().collect();
     let stands = hold_accounts(open, &accounts).await?;

@@ -10,10 +10,8 @@ use keyward_domain::{
     BudgetId, Millis,
     budget::{Account, LeaseId},
 };
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{MutexGuard, PoisonError},
-};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::{MutexGuard, PoisonError};
 
 statements! {
     /// As the dynamic statement below, for one lease.
@@ -48,7 +46,7 @@ impl Facts {
 
 /// The facts that are known.
 #[derive(Debug, Default)]
-pub(crate) struct LeaseCache(HashMap<LeaseId, Facts>);
+pub(crate) struct LeaseCache(FxHashMap<LeaseId, Facts>);
 
 impl LeaseCache {
     pub(super) fn remember(&mut self, lease: LeaseId, facts: Facts) {
@@ -79,9 +77,9 @@ impl Store {
 pub(super) async fn resolve(
     store: &Store,
     open: &mut Open,
-    wanted: &BTreeSet<LeaseId>,
-) -> Result<HashMap<LeaseId, Facts>, sqlx::Error> {
-    let mut found = HashMap::with_capacity(wanted.len());
+    wanted: &FxHashSet<LeaseId>,
+) -> Result<FxHashMap<LeaseId, Facts>, sqlx::Error> {
+    let mut found = FxHashMap::default();
     let mut missing = Vec::new();
     {
         let cache = store.lease_cache();

@@ -14,7 +14,7 @@ use keyward_domain::{
     CredentialId, Environment, KeyId, Millis, Money, ProjectId, RequestId,
     budget::{Hold, LeaseId},
 };
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 statements! {
     HOLDS_OF = "select call, node, at, key_id, project_id, environment, provider, model, operation, credential_id,
@@ -70,7 +70,7 @@ row! {
 pub(super) async fn insert(
     open: &mut Open,
     holds: &[&Hold],
-    facts: &HashMap<LeaseId, Facts>,
+    facts: &FxHashMap<LeaseId, Facts>,
 ) -> Result<(), sqlx::Error> {
     let rows: Vec<_> = holds
         .iter()
