@@ -90,7 +90,11 @@ impl<'a> House<'a> {
             proxy.extend(["--tls", cert, key]);
             keyward.extend(["--tls-cert", cert, "--tls-key", key]);
         }
-        Ok(Pair { proxy: Process::sibling("proxy", &proxy)?, keyward: self.keyward(name, &keyward)? })
+        let pair = Pair { proxy: Process::sibling("proxy", &proxy)?, keyward: self.keyward(name, &keyward)? };
+        if self.options.budgets {
+            pair.keyward.bind()?;
+        }
+        Ok(pair)
     }
 
     /// A folder for a scenario's own files.

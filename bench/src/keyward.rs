@@ -16,6 +16,9 @@ use std::{
 /// The project of the bench.
 pub const PROJECT: &str = "bench";
 
+/// A budget that is more than any run spends.
+pub const AMPLE: &str = "1000000 USD/month";
+
 /// Limits that are on and never reached: what is measured includes counting against them.
 const POLICY: &[&str] = &[
     "--provider",
@@ -83,6 +86,18 @@ impl Keyward {
         let text = fs::read_to_string(self.data.with_extension("log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+
+    /// Budgets of the key, its project and the organisation, and rates of the latter two: the key's own are always on.
+    pub fn bind(&self) -> Result<()> {
+        for scope in [&["--key", "bench"][..], &["--project", PROJECT], &["--organisation"]] {
+            self.cli(&[&["budget", "set"], scope, &[AMPLE]].concat(), "")?;
+        }
+        for scope in [&["--project", PROJECT][..], &["--organisation"]] {
+            let rates = ["--rpm", "100000000", "--tpm", "100000000000", "--concurrency", "100000"];
+            self.cli(&[&["rate", "set"], scope, &rates[..]].concat(), "")?;
+        }
+        Ok(())
     }
 
     /// Runs a command of the client against this server and reads its JSON answer.

@@ -42,7 +42,7 @@ fn main() -> Result<ExitCode> {
     if others > QUIET {
         println!("WARNING: others use {others:.1} processors of this machine; what follows is noise\n");
     }
-    let mut report = report::Report::new();
+    let mut report = report::Report::new(if options.budgets { 0.05 } else { 0.0 });
     let mut failed = Vec::new();
     for scenario in &options.scenarios {
         if let Err(error) = (scenario.run)(&house, &mut report.section(scenario.name)) {

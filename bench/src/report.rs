@@ -23,8 +23,11 @@ struct Line {
 }
 
 /// All lines of a run.
-#[derive(Default)]
-pub struct Report(Vec<Line>);
+pub struct Report {
+    lines: Vec<Line>,
+    /// By how much every target is missed at most and still counts as met: 0.05 is 5 %.
+    slack: f64,
+}
 
 /// The part of a report that one scenario fills.
 pub struct Section<'a> {
@@ -34,9 +37,9 @@ pub struct Section<'a> {
 
 impl Report {
     /// Prints the head of the table.
-    pub fn new() -> Self {
+    pub fn new(slack: f64) -> Self {
         println!("{:<10} {:<54} {:>10} {:<5} {:<23}target", "scenario", "what", "figure", "", "smallest … largest");
-        Self::default()
+        Self { lines: Vec::new(), slack }
     }
 
     /// The lines of a scenario.
@@ -46,14 +49,14 @@ impl Report {
 
     /// Writes the JSON file and prints how many targets were missed.
     pub fn finish(&self, run: Value, file: &Path) -> Result<()> {
-        let figures: Vec<Value> = self.0.iter().map(Line::json).collect();
+        let figures: Vec<Value> = self.lines.iter().map(Line::json).collect();
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)?;
         }
         let text = serde_json::to_string_pretty(&json!({"run": run, "figures": figures}))?;
         std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
-        let judged: Vec<bool> = self.0.iter().filter_map(Line::met).collect();
-        let missed: Vec<&Line> = self.0.iter().filter(|line| line.met() == Some(false)).collect();
+        let judged: Vec<bool> = self.lines.iter().filter_map(Line::met).collect();
+        let missed: Vec<&Line> = self.lines.iter().filter(|line| line.met() == Some(false)).collect();
         println!("\n{} figures with a target, {} missed; all in {}", judged.len(), missed.len(), file.display());
         for line in missed {
             println!("missed: {}", line.text());
@@ -66,17 +69,17 @@ impl Section<'_> {
     fn add(&mut self, what: impl Into<String>, figure: impl Into<Figure>, unit: &'static str, target: Target) {
         let line = Line { scenario: self.scenario, what: what.into(), figure: figure.into(), target, unit };
         println!("{}", line.text());
-        self.report.0.push(line);
+        self.report.lines.push(line);
     }
 
     /// A figure that should not be above the target.
     pub fn at_most(&mut self, what: &str, figure: impl Into<Figure>, target: f64, unit: &'static str) {
-        self.add(what, figure, unit, Target::AtMost(target));
+        self.add(what, figure, unit, Target::AtMost(target * (1.0 + self.report.slack)));
     }
 
     /// A figure that should not be below the target.
     pub fn at_least(&mut self, what: &str, figure: impl Into<Figure>, target: f64, unit: &'static str) {
-        self.add(what, figure, unit, Target::AtLeast(target));
+        self.add(what, figure, unit, Target::AtLeast(target * (1.0 - self.report.slack)));
     }
 
     /// A figure without a target.

@@ -4,7 +4,7 @@ use crate::{
     awake::Awake,
     call,
     house::{House, KEYWARD, PROXY},
-    keyward::{Keyward, PROJECT},
+    keyward,
     load::Load,
     report::Section,
     rounds::{self, Turn},
@@ -14,32 +14,18 @@ use anyhow::{Context, Result};
 
 /// The place of the Keyward with budgets, behind those of [`House::targets`].
 const WITH: usize = 3;
-/// More than any run spends.
-const AMPLE: &str = "1000000 USD/month";
 /// "Within 5 %".
 const SLOWER: f64 = 0.95;
 const DEARER: f64 = 1.05;
 /// What two runs of the same server differ by, in microseconds.
 const NOISE: f64 = 4.0;
 
-/// Budgets of the key, its project and the organisation, and rates of all three: the key's own are on everywhere.
-fn bind(keyward: &Keyward) -> Result<()> {
-    for scope in [&["--key", "bench"][..], &["--project", PROJECT], &["--organisation"]] {
-        keyward.cli(&[&["budget", "set"], scope, &[AMPLE]].concat(), "")?;
-    }
-    for scope in [&["--project", PROJECT][..], &["--organisation"]] {
-        let rates = ["--rpm", "100000000", "--tpm", "100000000000", "--concurrency", "100000"];
-        keyward.cli(&[&["rate", "set"], scope, &rates[..]].concat(), "")?;
-    }
-    Ok(())
-}
-
 /// With three nested budgets and three rates, and without, in turn.
 pub fn nested(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
     let body = call::body(false, 0);
     let pair = house.pair("budgets-without", None)?;
     let with = house.keyward("budgets-with", &[])?;
-    bind(&with)?;
+    with.bind()?;
     let mut targets = Vec::from(house.targets(&pair, &body));
     targets.push(House::target("budgets", &with, house.call(&with, &body)));
     let options = house.options;
@@ -71,7 +57,7 @@ pub fn nested(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
 /// Very many connections that all spend from one budget.
 pub fn contention(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
     let pair = house.pair("contention", None)?;
-    pair.keyward.cli(&["budget", "set", "--key", "bench", AMPLE], "")?;
+    pair.keyward.cli(&["budget", "set", "--key", "bench", keyward::AMPLE], "")?;
     let targets = house.targets(&pair, &call::body(false, 0));
     let options = house.options;
     let load = Load::new()?;

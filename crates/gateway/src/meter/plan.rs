@@ -59,6 +59,8 @@ pub struct AnswerPlan {
     pub(super) paths: Arc<Paths>,
     pub(super) roles: Vec<Role>,
     pub(super) shape: Option<UsageShape>,
+    /// The counters that answers can report, a bit each.
+    counted: u32,
     /// The kinds of objects that an answer can show to be made.
     pub(super) kinds: Vec<Box<str>>,
     /// What may stand before an object's id and is not part of it.
@@ -69,6 +71,10 @@ pub struct AnswerPlan {
     pub(super) merge: Merge,
     /// Whether answers are worth reading at all.
     pub(super) reads: bool,
+}
+
+const fn bit(counter: Counter) -> u32 {
+    1 << counter as u32
 }
 
 impl AnswerPlan {
@@ -105,10 +111,12 @@ impl AnswerPlan {
         let mut needles = builder.needles;
         needles.sort_unstable();
         needles.dedup();
+        let counters = shape.iter().flat_map(|shape| shape.counters.keys().chain(shape.headers.keys()));
         Self {
             paths: Arc::new(builder.paths),
             roles: builder.roles,
             shape: shape.cloned(),
+            counted: counters.fold(0, |counted, counter| counted | bit(*counter)),
             kinds: creates.iter().map(|creates| creates.kind.clone()).collect(),
             prefixes: provider.api.object_prefixes.clone(),
             needles: needles.iter().map(|needle| Finder::new(needle.as_bytes()).into_owned()).collect(),
@@ -119,10 +127,8 @@ impl AnswerPlan {
     }
 
     /// Whether answers can report this, as far as the call itself is billed for it.
-    pub(crate) fn counts(&self, counter: Counter) -> bool {
-        let reports =
-            |shape: &UsageShape| shape.counters.contains_key(&counter) || shape.headers.contains_key(&counter);
-        self.shape.as_ref().is_some_and(reports)
+    pub(crate) const fn counts(&self, counter: Counter) -> bool {
+        self.counted & bit(counter) != 0
     }
 
     /// Whether a service tier's name means the base price.
