@@ -6,7 +6,7 @@ use keyward_control::{Batch, Control};
 use keyward_domain::snapshot::Update;
 use keyward_gateway::{Gateway, StopReport, journal::Reader};
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -105,26 +105,24 @@ pub(crate) fn collector(
             // Looked at first: what was written before the stop is then surely read.
             let stopping = *stop.borrow();
             let events = reader.next_batch(BATCH);
-            let more = events.len() == BATCH;
+            let more = events.len() >= BATCH;
             if events.is_empty() {
-                if stopping {
-                    return recovery.is_done();
+                match (stopping, reader.is_waiting()) {
+                    (true, false) => return recovery.is_done(),
+                    (true, true) => {}
+                    (false, _) => std::thread::sleep(LOOK),
                 }
-                std::thread::sleep(LOOK);
                 continue;
             }
-            let mut positions = BTreeMap::new();
-            for (position, _) in &events {
-                let last = positions.entry(position.stream).or_insert(*position);
-                *last = position.max(last).to_owned();
-            }
-            let read = positions.values().map(|position| (position.stream, position.sequence));
+            let streams: BTreeSet<u64> = events.iter().map(|(position, _)| position.stream).collect();
+            let positions: Vec<_> = streams.into_iter().filter_map(|stream| reader.read_until(stream)).collect();
+            let read = positions.iter().map(|position| (position.stream, position.sequence));
             let batch = Batch::new(events.into_iter().map(|(_, event)| event), read);
             let batch = batch.without_holds_of(reader.take_skipped());
             if !store(&control, &runtime, &batch, &stop) {
                 return false;
             }
-            for position in positions.into_values() {
+            for position in positions {
                 reader.release(position);
             }
             if !more && !stopping {

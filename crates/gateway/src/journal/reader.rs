@@ -7,6 +7,7 @@ use super::{
     record::{self, About, HEAD, Position, Texts},
 };
 use keyward_domain::{RequestId, usage::GatewayEvent};
+use rustc_hash::FxHashMap;
 use std::{
     collections::HashMap,
     os::unix::fs::FileExt,
@@ -30,6 +31,18 @@ pub struct Reader {
     buffer: Vec<u8>,
     texts: Texts,
     skipped: Vec<RequestId>,
+    /// By stream: holds that were read before and not given yet.
+    waiting: HashMap<u64, Vec<Waiting>>,
+}
+
+/// A hold that waits for the end of its call, which may be read next.
+#[derive(Debug)]
+struct Waiting {
+    sequence: u64,
+    call: [u8; 16],
+    payload: Vec<u8>,
+    /// It has waited for one reading already.
+    again: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,11 +64,13 @@ impl Reader {
             buffer: Vec::new(),
             texts: Texts::default(),
             skipped: Vec::new(),
+            waiting: HashMap::new(),
         }
     }
 
-    /// Leaves out the holds of calls whose end comes in the same batch, as it nearly always does: nobody has to know what
-    /// was held for them.
+    /// Leaves out the holds of calls whose end comes in the same batch or in the next one: nobody has to know what was held
+    /// for them. A hold without an end waits for one more reading before it is given; until then
+    /// [`Reader::read_until`] stays before it. What earlier processes wrote ends where it ends: its holds do not wait.
     #[must_use]
     pub fn skipping_settled(self) -> Self {
         Self { skips_settled: true, ..self }
@@ -76,7 +91,8 @@ impl Reader {
     }
 
     /// The next events, at most `max`: of each stream in its order, earlier processes' first. Empty when there are none
-    /// at the moment. With [`Reader::skipping_settled`], the holds that are left come behind events that were written later.
+    /// at the moment. With [`Reader::skipping_settled`], the holds that are left come behind events that were written later,
+    /// and in addition to `max`.
     pub fn next_batch(&mut self, max: usize) -> Vec<(Position, GatewayEvent)> {
         let mut batch = Vec::new();
         let mut streams = self.inner.files.streams();
@@ -88,6 +104,16 @@ impl Reader {
             self.read_stream(&stream, max, &mut batch);
         }
         batch
+    }
+
+    /// Up to where everything of a stream was given or left out for good: what may be stored as its position. None: nothing
+    /// of it was read.
+    #[must_use]
+    pub fn read_until(&self, stream: u64) -> Option<Position> {
+        let read = self.cursors.get(&stream)?.next.checked_sub(1)?;
+        let waiting = self.waiting.get(&stream).into_iter().flatten().map(|hold| hold.sequence).min();
+        let sequence = waiting.map_or(read, |first| read.min(first.saturating_sub(1)));
+        Some(Position { stream, sequence })
     }
 
     /// Whether all that earlier processes left was read, up to what [`Reader::next_batch`] gave last.
@@ -118,6 +144,8 @@ impl Reader {
     fn read_stream(&mut self, stream: &Arc<Stream>, max: usize, batch: &mut Vec<(Position, GatewayEvent)>) {
         let start = stream.released() + 1;
         let mut cursor = *self.cursors.entry(stream.id).or_insert(Cursor { next: start, number: 0, at: 0 });
+        let before = self.waiting.remove(&stream.id).unwrap_or_default().into_iter();
+        let mut waiting = before.map(|hold| (hold.call, Waiting { again: true, ..hold })).collect();
         for segment in stream.segments() {
             if segment.head.number < cursor.number {
                 continue;
@@ -142,6 +170,7 @@ impl Reader {
                 batch,
                 texts: &mut self.texts,
                 skipped: &mut self.skipped,
+                waiting: &mut waiting,
                 damaged: &mut self.damaged,
             };
             if !read.segment(&segment, &mut cursor, &mut self.buffer) {
@@ -149,6 +178,38 @@ impl Reader {
             }
         }
         self.cursors.insert(stream.id, cursor);
+        let (mut given, waits): (Vec<_>, Vec<_>) =
+            waiting.into_values().partition(|hold: &Waiting| hold.again || stream.old);
+        given.sort_unstable_by_key(|hold| hold.sequence);
+        for hold in given {
+            give(&hold.payload, (stream.id, hold.sequence), &mut self.texts, batch, &mut self.damaged);
+        }
+        if !waits.is_empty() {
+            self.waiting.insert(stream.id, waits);
+        }
+    }
+
+    /// Whether a hold waits for the end of its call: the next batch has the one or the other.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+/// Decodes an event into a batch.
+fn give(
+    payload: &[u8],
+    (stream, sequence): (u64, u64),
+    texts: &mut Texts,
+    batch: &mut Vec<(Position, GatewayEvent)>,
+    damaged: &mut bool,
+) {
+    match record::decode_event(payload, texts) {
+        Some(event) => batch.push((Position { stream, sequence }, event)),
+        None => {
+            tracing::error!(stream, sequence, "an event of the journal is of a kind unknown here: skipped");
+            *damaged = true;
+        }
     }
 }
 
@@ -160,6 +221,8 @@ struct Piece<'r> {
     batch: &'r mut Vec<(Position, GatewayEvent)>,
     texts: &'r mut Texts,
     skipped: &'r mut Vec<RequestId>,
+    /// Holds that were read before.
+    waiting: &'r mut FxHashMap<[u8; 16], Waiting>,
     /// Becomes true when something cannot be read.
     damaged: &'r mut bool,
 }
@@ -203,21 +266,24 @@ impl Piece<'_> {
 
     /// Reads the records in a buffer, those from `wanted` on; tells how many bytes they took.
     fn records(&mut self, buffer: &[u8], salt: u64, sequence: &mut u64, wanted: u64) -> usize {
-        // HOT: a hold is read only when the end of its call is not here.
-        let mut holds = HashMap::<[u8; 16], (u64, &[u8])>::new();
+        // HOT: a hold is decoded only when the end of its call is not near.
+        let mut holds = FxHashMap::<[u8; 16], (u64, &[u8])>::default();
         let mut used = 0;
-        while self.batch.len() + holds.len() < self.max
+        while self.batch.len() < self.max
             && let Some((payload, room)) = buffer.get(used..).and_then(|rest| record::decode(rest, salt, *sequence))
         {
             if *sequence >= wanted {
                 match record::about(payload) {
                     About::Hold(call) if self.skips_settled => {
+                        if let Some(before) = self.waiting.remove(&call) {
+                            self.event(&before.payload, before.sequence);
+                        }
                         if let Some((sequence, before)) = holds.insert(call, (*sequence, payload)) {
                             self.event(before, sequence);
                         }
                     }
                     About::Usage(call) => {
-                        if holds.remove(&call).is_some() {
+                        if holds.remove(&call).is_some() || self.waiting.remove(&call).is_some() {
                             self.skipped.push(RequestId::from_uuid(Uuid::from_bytes(call)));
                         }
                         self.event(payload, *sequence);
@@ -228,22 +294,14 @@ impl Piece<'_> {
             used += room;
             *sequence += 1;
         }
-        let mut open: Vec<_> = holds.into_values().collect();
-        open.sort_unstable_by_key(|(sequence, _)| *sequence);
-        for (sequence, payload) in open {
-            self.event(payload, sequence);
-        }
+        let left = holds.into_iter();
+        self.waiting.extend(left.map(|(call, (sequence, payload))| {
+            (call, Waiting { sequence, call, payload: payload.to_vec(), again: false })
+        }));
         used
     }
 
     fn event(&mut self, payload: &[u8], sequence: u64) {
-        let stream = self.stream;
-        match record::decode_event(payload, self.texts) {
-            Some(event) => self.batch.push((Position { stream, sequence }, event)),
-            None => {
-                tracing::error!(stream, sequence, "an event of the journal is of a kind unknown here: skipped");
-                *self.damaged = true;
-            }
-        }
+        give(payload, (self.stream, sequence), self.texts, self.batch, self.damaged);
     }
 }
