@@ -6,9 +6,11 @@
 
 pub mod check;
 pub mod example;
+mod keys;
 mod load;
 pub mod path;
 pub mod prices;
+pub mod probing;
 pub mod reading;
 pub mod sample;
 mod shape;
@@ -16,6 +18,7 @@ pub mod summary;
 pub mod template;
 
 pub use check::Problem;
+pub use keys::Keys;
 pub use load::{Catalogue, Error};
 pub use shape::Shape;
 

@@ -95,7 +95,7 @@ impl Catalogue {
             }
         }
         // Every pattern compiles: the operator's files were checked, the embedded ones are by the tests.
-        let shapes = providers.iter().flat_map(Shape::all).collect();
+        let shapes = providers.iter().flat_map(|one: &Provider| Shape::all(&one.id, &one.keys)).collect();
         Ok(Self {
             providers: providers.into_iter().map(Arc::new).collect(),
             shapes,
@@ -157,7 +157,7 @@ fn first_segment(root: &str) -> Option<&str> {
     root.split('/').nth(1)
 }
 
-fn invalid(file: &str, problems: Vec<Problem>) -> Error {
+pub(crate) fn invalid(file: &str, problems: Vec<Problem>) -> Error {
     Error::Invalid { file: file.to_owned(), problems }
 }
 

@@ -3,6 +3,7 @@
 //! Everything here is a value or a function of its arguments. No IO, no clock, no async, no randomness:
 //! time and random bytes arrive as parameters, so every rule can be tested as a table.
 
+pub mod address;
 pub mod api_token;
 pub mod audit;
 pub mod budget;
@@ -12,6 +13,7 @@ pub mod glob;
 pub mod grant;
 pub mod hours;
 pub mod id;
+pub mod leak;
 pub mod money;
 pub mod policy;
 pub mod price;

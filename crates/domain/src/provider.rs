@@ -5,10 +5,12 @@
 //! `v` of those elements whose `k` is the string `V`; `k` may be dotted too. A list of paths means "the first that is there".
 
 mod errors;
+mod probe;
 mod shape;
 mod tools;
 
 pub use errors::{Cause, ErrorFields, ErrorParts, ErrorRule};
+pub use probe::{Fact, Probe, ProbeAnswer, ProbeFact};
 pub use shape::{CostField, CostUnit, Counter, Merge, UsageShape};
 pub use tools::{TierField, ToolSet, ToolUse};
 
@@ -55,7 +57,7 @@ pub struct Provider {
     /// What the provider's secrets look like.
     #[serde(default)]
     pub keys: Vec<KeyShape>,
-    /// Zero-cost calls that tell a key's state.
+    /// Calls that tell a key's state: those that cost nothing, and at most one that costs a token.
     #[serde(default)]
     pub probes: Vec<Probe>,
     /// Calls of the provider's admin API.
@@ -348,6 +350,9 @@ pub struct KeyShape {
     pub name: Box<str>,
     /// A regular expression for the whole secret, without edges; also what tests generate examples from.
     pub pattern: Box<str>,
+    /// A wider expression for secrets of a length that is less usual: formats drift. A scanner is less sure of them.
+    #[serde(default)]
+    pub loose: Option<Box<str>>,
     /// Literal beginnings, for the prefilter. Empty: the shape needs context.
     #[serde(default)]
     pub prefixes: Vec<Box<str>>,
@@ -361,46 +366,6 @@ pub struct KeyShape {
     /// Whether the shape is unverified.
     #[serde(default)]
     pub unverified: bool,
-}
-
-/// A call that costs nothing and tells a key's state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Probe {
-    /// What it tells, in words.
-    pub tells: Box<str>,
-    /// The HTTP method.
-    pub method: Box<str>,
-    /// The path below the API root, or a whole URL where the host differs.
-    pub path: Box<str>,
-    /// A body, when the call needs one.
-    #[serde(default)]
-    pub body: Option<Box<str>>,
-    /// Statuses that mean the key lives. Others go through the error table.
-    pub alive: Vec<u16>,
-    /// What an answer with such a status can say against the key all the same; the first that fits counts.
-    #[serde(default)]
-    pub answers: Vec<ProbeAnswer>,
-    /// Whether it is for admin keys.
-    #[serde(default)]
-    pub admin: bool,
-    /// Whether the fact is unverified.
-    #[serde(default)]
-    pub unverified: bool,
-}
-
-/// A field in the answer to a probe that tells more than the status.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProbeAnswer {
-    /// The path of the field.
-    pub path: Box<str>,
-    /// Its value as text: `true`, `0`, `inactive`.
-    pub is: Box<str>,
-    /// What it means.
-    pub cause: Cause,
-    /// What the owner should do.
-    pub remedy: Box<str>,
 }
 
 /// A call of the provider's admin API, for rotation, revocation and reconciliation.

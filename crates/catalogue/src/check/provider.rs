@@ -2,7 +2,7 @@
 
 use super::{Findings, Problem, Source, bounds, examples, is_day, is_slug, operations};
 use crate::{path::JsonPath, sample, shape};
-use keyward_domain::provider::{KeyShape, Provider, UsageShape};
+use keyward_domain::provider::{KeyShape, Probe, Provider, UsageShape};
 
 /// Everything that is wrong with what a file says.
 pub(super) fn problems(source: &Source<'_>, provider: &Provider) -> Vec<Problem> {
@@ -238,6 +238,16 @@ fn key_shape(findings: &mut Findings<'_>, place: &str, key: &KeyShape) {
         findings.add(&pattern, format!("the pattern is wrong: {}", message.lines().last().unwrap_or("")), "");
         return;
     }
+    if let Some(loose) = &key.loose
+        && let Err(error) = shape::compile(loose)
+    {
+        let message = error.to_string();
+        findings.add(
+            &format!("{place}.loose"),
+            format!("the pattern is wrong: {}", message.lines().last().unwrap_or("")),
+            "",
+        );
+    }
     let Some(samples) = (0..32).map(|seed| sample::text(&key.pattern, seed)).collect::<Option<Vec<_>>>() else {
         findings.add(&pattern, "no example can be made from the pattern", "use literals, classes and repetitions only");
         return;
@@ -259,6 +269,23 @@ fn key_shape(findings: &mut Findings<'_>, place: &str, key: &KeyShape) {
     );
 }
 
+fn facts(findings: &mut Findings<'_>, place: &str, probe: &Probe) {
+    for (index, fact) in probe.facts.iter().enumerate() {
+        let place = format!("{place}.facts.{index}");
+        findings.add_if(
+            fact.path.is_none() && fact.header.is_none(),
+            &place,
+            "nothing says where this stands",
+            "add its `path` in the body, or its `header`",
+        );
+        for path in [&fact.path, &fact.unit_path].into_iter().flatten() {
+            if let Err(message) = JsonPath::parse(path) {
+                findings.add(&place, message, "");
+            }
+        }
+    }
+}
+
 fn calls(findings: &mut Findings<'_>, provider: &Provider) {
     for (index, probe) in provider.probes.iter().enumerate() {
         let place = format!("probes.{index}");
@@ -277,6 +304,11 @@ fn calls(findings: &mut Findings<'_>, provider: &Provider) {
             }
             remedy(findings, &place, &answer.remedy);
         }
+        facts(findings, &place, probe);
+        let model = "{model}";
+        let names = probe.path.contains(model) || probe.body.as_ref().is_some_and(|body| body.contains(model));
+        findings.add_if(names && !probe.paid, &place, "a call to a model costs something", "add `paid = true`");
+        findings.add_if(probe.paid && probe.deep, &place, "`paid` and `deep` exclude each other", "leave one out");
     }
     for (index, call) in provider.admin.iter().enumerate() {
         let place = format!("admin.{index}");

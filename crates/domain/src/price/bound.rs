@@ -1,7 +1,9 @@
 //! The most that one call can cost, before it is sent. What is held for a call must never be less than its bill, so
 //! everything that is not known is taken at its dearest, and what has no bound at all is said instead of guessed.
 
-use super::{LengthStep, Most, PerMillion, Price, Rates};
+mod dearest;
+
+use super::{Most, PerMillion, Price};
 use crate::Money;
 
 /// Tokens that providers put around every request: the frame of a chat, the model's own system prompt. Llama's and
@@ -354,12 +356,6 @@ impl Bound {
     }
 }
 
-/// The dearest rates of one price, in nano-USD per million tokens.
-struct Dearest {
-    input: PerMillion,
-    output: PerMillion,
-}
-
 impl Price {
     /// The bound of a call by this price.
     fn bound(&self, ask: &Ask<'_>) -> Result<Bound, Unbounded> {
@@ -415,31 +411,6 @@ impl Price {
         let window = self.context.ok_or_else(|| Unbounded::NoContext(self.model.clone()))?;
         let one = if ask.apart { seen.saturating_add(window.saturating_mul(ask.unseen)) } else { seen.max(window) };
         Ok(one.saturating_mul(turns))
-    }
-
-    /// Over every time of the day, every prompt length that can be reached, and every tier that can be billed.
-    fn dearest(&self, ask: &Ask<'_>, input: u64, media: bool) -> Dearest {
-        let mut dearest = Dearest { input: 0, output: 0 };
-        let may = |tier: &str| match ask.tier {
-            Tiers::Any | Tiers::Unheard(_) => true,
-            Tiers::Base => false,
-            // One without a price of its own may cost as much as any other.
-            Tiers::Named(name) => name == tier || !self.has_tier(name),
-        };
-        for clock in std::iter::once(None).chain(self.clock.iter().map(Some)) {
-            let by_clock = Layers::of(&self.rates).below(clock.map(|clock| &clock.rates));
-            for step in reachable(&self.steps, input) {
-                let by_step = by_clock.below(step.map(|step| &step.rates));
-                dearest.heed(&by_step, ask, media);
-                for tier in self.tiers.iter().filter(|tier| may(&tier.tier)) {
-                    let by_tier = by_step.below(Some(&tier.rates));
-                    for step in reachable(&tier.steps, input) {
-                        dearest.heed(&by_tier.below(step.map(|step| &step.rates)), ask, media);
-                    }
-                }
-            }
-        }
-        dearest
     }
 
     fn has_tier(&self, name: &str) -> bool {
@@ -543,69 +514,6 @@ impl Price {
     fn no_fee(&self, tool: &str) -> Unbounded {
         Unbounded::NoFee { tool: tool.into(), model: self.model.clone() }
     }
-}
-
-impl Dearest {
-    /// Raises these to what the rates can bill for the call.
-    fn heed(&mut self, rates: &Layers<'_>, ask: &Ask<'_>, media: bool) {
-        let mut input = |rate: Option<PerMillion>| self.input = self.input.max(rate.unwrap_or(0));
-        input(rates.get(|rates| rates.input));
-        input(rates.get(|rates| rates.cache_read));
-        if ask.cache_writes {
-            input(rates.get(|rates| rates.cache_write));
-            input(rates.get(|rates| rates.cache_write_long));
-        }
-        if media {
-            input(rates.get(|rates| rates.audio_input));
-            input(rates.get(|rates| rates.image_input));
-        }
-        let plain = rates.get(|rates| rates.output).unwrap_or(0);
-        let mut output = |rate: Option<PerMillion>| self.output = self.output.max(rate.unwrap_or(plain));
-        if ask.output.text {
-            output(None);
-            output(rates.get(|rates| rates.reasoning));
-        }
-        if ask.output.sound {
-            output(rates.get(|rates| rates.audio_output));
-        }
-        if ask.output.pictures {
-            output(rates.get(|rates| rates.image_output));
-        }
-    }
-}
-
-/// Rates that lie over others: where one says nothing, the one below it counts.
-///
-/// HOT: put together for each call, so nothing is copied.
-#[derive(Clone, Copy)]
-struct Layers<'p> {
-    rates: [Option<&'p Rates>; 5],
-    used: usize,
-}
-
-impl<'p> Layers<'p> {
-    const fn of(base: &'p Rates) -> Self {
-        Self { rates: [None, None, None, None, Some(base)], used: 1 }
-    }
-
-    /// These below others: base, hours, steps, tier, its steps make five.
-    fn below(mut self, top: Option<&'p Rates>) -> Self {
-        let free = self.rates.len().saturating_sub(self.used + 1);
-        if let (Some(place), Some(_)) = (self.rates.get_mut(free), top) {
-            *place = top;
-            self.used += 1;
-        }
-        self
-    }
-
-    fn get(&self, rate: impl Fn(&Rates) -> Option<PerMillion>) -> Option<PerMillion> {
-        self.rates.iter().flatten().find_map(|rates| rate(rates))
-    }
-}
-
-/// No step at all, and every step that a prompt of up to so many tokens can reach.
-fn reachable(steps: &[LengthStep], input: u64) -> impl Iterator<Item = Option<&LengthStep>> {
-    std::iter::once(None).chain(steps.iter().filter(move |step| input > step.above).map(Some))
 }
 
 fn fee_of(count: u64, nano: i64) -> i128 {

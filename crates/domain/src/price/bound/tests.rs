@@ -1,5 +1,5 @@
 use super::*;
-use crate::price::{ClockRates, Fees, RegionRate, TierRates};
+use crate::price::{ClockRates, Fees, LengthStep, Rates, RegionRate, TierRates};
 
 /// A dollar per million tokens: a thousand nano-dollars per token.
 const DOLLAR: i64 = 1_000_000_000;
