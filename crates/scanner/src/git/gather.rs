@@ -1,0 +1,209 @@
+//! Makes findings of what was seen: one for each secret in each place, however many versions of a file have it.
+
+use super::{
+    attribute::{Graph, NAMED, Spot},
+    contents::{Blob, Words, place},
+    id::Id,
+    object::{Kind, author},
+    objects::{Objects, Reader},
+};
+use crate::{Cause, Commit, Finding, Hit, Missed, Outcome, Place, Secret, Seen, Where};
+use rustc_hash::FxHashMap;
+use sha2::Digest;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
+
+/// What makes two findings the same one.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Same {
+    place: Rank,
+    path: Box<[u8]>,
+    within: Vec<Box<str>>,
+    rule: Box<str>,
+    /// Which of those in the same blob: two lines with the same secret are two findings.
+    nth: usize,
+    /// A digest of the secret: secrets themselves are not kept twice.
+    secret: [u8; 32],
+}
+
+type Rank = u8;
+
+/// Gathers findings of objects.
+pub(crate) struct Gather<'g> {
+    objects: &'g Objects,
+    graph: &'g Graph,
+    /// What stands before all paths: where a submodule lies.
+    prefix: &'g [u8],
+    reader: Reader,
+    commits: FxHashMap<usize, Commit>,
+    found: BTreeMap<Same, (Finding, Vec<usize>, u64)>,
+    missed: Vec<Missed>,
+}
+
+impl<'g> Gather<'g> {
+    pub(crate) fn new(objects: &'g Objects, graph: &'g Graph, prefix: &'g [u8]) -> Self {
+        let (reader, commits, found, missed) = (Reader::default(), FxHashMap::default(), BTreeMap::new(), Vec::new());
+        Self { objects, graph, prefix, reader, commits, found, missed }
+    }
+
+    /// A blob that lies in these places.
+    pub(crate) fn blob(&mut self, blob: Blob, spots: &[Spot]) {
+        for unread in blob.unread {
+            let Some(spot) = spots.first() else { continue };
+            let place = Place { within: unread.within, ..self.place(spot, &blob.id) };
+            self.missed.push(Missed { place, cause: unread.cause, detail: unread.detail });
+        }
+        let mut seen = blob.seen;
+        let Some((last, rest)) = spots.split_last() else { return };
+        for spot in rest {
+            let copies = seen.iter().map(copy).collect();
+            self.add(copies, spot, &blob.id);
+        }
+        self.add(std::mem::take(&mut seen), last, &blob.id);
+    }
+
+    /// A commit or tag whose words hold secrets.
+    pub(crate) fn words(&mut self, words: Words, tag_name: Option<&[u8]>) {
+        let commit = self.graph.number(&words.id);
+        let (kind, path) = match words.kind {
+            Kind::Tag => (Where::Tag, tag_name.map(<[u8]>::to_vec)),
+            _ => (Where::CommitMessage, None),
+        };
+        let path = path.unwrap_or_else(|| words.id.hex().as_bytes().to_vec());
+        let spot = Spot { place: kind, path: path.into(), commits: commit.into_iter().collect(), more: 0 };
+        self.add(words.seen, &spot, &words.id);
+    }
+
+    /// All findings and what was missed, in an order that does not depend on threads.
+    pub(crate) fn finish(mut self, outcome: &mut Outcome) {
+        for (mut finding, mut commits, more) in std::mem::take(&mut self.found).into_values() {
+            let seconds = |at: &usize| self.graph.commit(*at).map(|(id, head)| (head.seconds, *id));
+            commits.sort_by_key(seconds);
+            commits.dedup();
+            let left = commits.len().saturating_sub(NAMED);
+            commits.truncate(NAMED);
+            finding.place.commits = commits.into_iter().filter_map(|at| self.commit(at)).collect();
+            finding.place.more_commits = more + u64::try_from(left).unwrap_or(0);
+            outcome.findings.push(finding);
+        }
+        outcome.missed.append(&mut self.missed);
+    }
+
+    fn add(&mut self, seen: Vec<Seen>, spot: &Spot, id: &Id) {
+        let mut counts: FxHashMap<(Box<str>, [u8; 32]), usize> = FxHashMap::default();
+        for seen in seen {
+            let secret: [u8; 32] = sha2::Sha256::digest(seen.hit.secret.expose()).into();
+            let nth = counts.entry((seen.hit.kind.rule.clone(), secret)).or_insert(0);
+            let (rank, path) = (rank(spot.place), (*spot.path).into());
+            let same = Same {
+                place: rank,
+                path,
+                within: seen.within.clone(),
+                rule: seen.hit.kind.rule.clone(),
+                nth: *nth,
+                secret,
+            };
+            *nth += 1;
+            let place = self.place(spot, id);
+            match self.found.entry(same) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert((seen.into_finding(&place), spot.commits.clone(), spot.more));
+                }
+                Entry::Occupied(mut occupied) => {
+                    let (finding, commits, more) = occupied.get_mut();
+                    let first = |commits: &[usize]| {
+                        commits.first().and_then(|at| self.graph.commit(*at)).map(|(id, head)| (head.seconds, *id))
+                    };
+                    // The finding tells of the oldest version.
+                    let older = match (first(&spot.commits), first(commits)) {
+                        (Some(new), Some(old)) => new < old,
+                        _ => place.object < finding.place.object,
+                    };
+                    if older {
+                        *finding = seen.into_finding(&place);
+                        commits.splice(..0, spot.commits.iter().copied());
+                    } else {
+                        commits.extend_from_slice(&spot.commits);
+                    }
+                    *more += spot.more;
+                }
+            }
+        }
+    }
+
+    fn place(&self, spot: &Spot, id: &Id) -> Place {
+        let path = match spot.place {
+            // The folders of a notes' tree only cut the annotated object's name in pieces.
+            Where::Note => spot.path.iter().copied().filter(|byte| *byte != b'/').collect(),
+            _ => [self.prefix, &spot.path].concat(),
+        };
+        place(spot.place, &path, Some(id))
+    }
+
+    fn commit(&mut self, at: usize) -> Option<Commit> {
+        if let Some(commit) = self.commits.get(&at) {
+            return Some(commit.clone());
+        }
+        let (id, head) = self.graph.commit(at)?;
+        let read = self.objects.read_as(id, Kind::Commit, &mut self.reader);
+        let (author, seconds) = read.map_or_else(|_| (Box::default(), head.seconds), |commit| author(commit.bytes()));
+        let commit = Commit { id: id.hex(), author, seconds };
+        self.commits.insert(at, commit.clone());
+        Some(commit)
+    }
+}
+
+/// Objects that could not be read, or are not here: so many are told one by one, the others by their number.
+pub(crate) fn told(missed: Vec<Missed>, outcome: &mut Outcome) {
+    const TOLD: usize = 1_000;
+    let mut counts: BTreeMap<Cause, usize> = BTreeMap::new();
+    for one in missed {
+        let count = counts.entry(one.cause).or_insert(0);
+        *count += 1;
+        if *count <= TOLD {
+            outcome.missed.push(one);
+        }
+    }
+    for (cause, count) in counts.into_iter().filter(|(_, count)| *count > TOLD) {
+        let detail = format!("{} more objects", count - TOLD).into();
+        outcome.missed.push(Missed { place: place(Where::Blob, b"", None), cause, detail });
+    }
+}
+
+/// The order of places in what is told.
+const fn rank(place: Where) -> Rank {
+    match place {
+        Where::Worktree => 0,
+        Where::Index => 1,
+        Where::Blob => 2,
+        Where::CommitMessage => 3,
+        Where::Tag => 4,
+        Where::Note => 5,
+        Where::Stash => 6,
+        Where::Reflog => 7,
+        Where::Config => 8,
+        Where::Unreachable => 9,
+    }
+}
+
+/// The same once more, for a file that lies in several places.
+fn copy(seen: &Seen) -> Seen {
+    let hit = &seen.hit;
+    let hit = Hit {
+        kind: Arc::clone(&hit.kind),
+        span: hit.span.clone(),
+        secret: Secret::new(hit.secret.expose()),
+        confidence: hit.confidence,
+        reasons: hit.reasons.clone(),
+    };
+    Seen {
+        hit,
+        line: seen.line,
+        column: seen.column,
+        span: seen.span.clone(),
+        within: seen.within.clone(),
+        allowed: seen.allowed.clone(),
+    }
+}

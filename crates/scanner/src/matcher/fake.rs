@@ -1,0 +1,328 @@
+//! What has the shape of a secret and is none: placeholders, examples, redactions, names.
+
+use super::sieve::Sieve;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use std::{ops::Range, sync::LazyLock};
+
+/// Words that people write where a secret belongs. Each is long enough not to stand in a random text by chance.
+const WORDS: &[&[u8]] = &[
+    b"example",
+    b"placeholder",
+    b"changeme",
+    b"change-me",
+    b"change_me",
+    b"dummy",
+    b"sample",
+    b"redacted",
+    b"insert",
+    b"replace",
+    b"foobar",
+    b"deadbeef",
+    b"secret",
+    b"apikey",
+    b"api-key",
+    b"api_key",
+    b"token",
+    b"password",
+    b"goeshere",
+    b"goes-here",
+    b"goes_here",
+    b"testkey",
+    b"test-key",
+    b"test_key",
+    b"testing",
+    b"invalid",
+    b"notreal",
+    b"not-real",
+    b"not_real",
+    b"abcdef",
+    b"qwerty",
+    b"123456",
+    b"012345",
+    b"987654",
+    b"hidden",
+    b"masked",
+    b"censored",
+    b"removed",
+    b"deleted",
+    b"truncated",
+    b"lorem",
+    b"undefined",
+    b"thisis",
+    b"this-is",
+    b"this_is",
+    b"real-key",
+    b"fixme",
+];
+
+/// Shorter ones, which count only when they are written in one case: by chance they would stand in too many keys.
+const SHORT: &[&[u8]] = &[b"fake", b"FAKE", b"todo", b"TODO", b"mock", b"MOCK", b"your", b"YOUR", b"xxxx", b"XXXX"];
+
+static AUTOMATON: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).ascii_case_insensitive(true).build(WORDS).ok()
+});
+
+/// The groups of bytes in all of them.
+static GROUPS: LazyLock<Sieve> = LazyLock::new(|| Sieve::new(WORDS.iter().chain(SHORT).copied()));
+
+static SHORT_ONES: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(SHORT).ok());
+
+/// What stands near a Google key that a web page shows to everybody.
+const SHOWN: &[&[u8]] = &[
+    b"authDomain",
+    b"firebaseapp.com",
+    b"messagingSenderId",
+    b"storageBucket",
+    b"databaseURL",
+    b"maps/api/js",
+    b"measurementId",
+    b"google-services",
+    b"mobilesdk_app_id",
+    b"project_info",
+    b"maps.googleapis.com",
+    b"youtube.com/embed",
+    b"youtubei",
+    b"INNERTUBE",
+];
+
+/// Whether a Google key is one that web pages and applications show: it names a project and opens nothing by itself.
+pub(super) fn is_shown(around: &[u8]) -> bool {
+    SHOWN.iter().any(|word| memchr::memmem::find(around, word).is_some())
+}
+
+/// Whether a path is that of tests and examples, where keys are made to be seen.
+pub(super) fn is_test(path: &[u8]) -> bool {
+    let lower = path.to_ascii_lowercase();
+    lower.split(|byte| matches!(byte, b'/' | b'\\' | b'.' | b'_' | b'-')).any(|part| {
+        [
+            &b"test"[..],
+            b"tests",
+            b"testdata",
+            b"testing",
+            b"testkit",
+            b"spec",
+            b"specs",
+            b"fixture",
+            b"fixtures",
+            b"example",
+            b"examples",
+            b"sample",
+            b"samples",
+            b"mocks",
+            b"doc",
+            b"docs",
+            b"readme",
+            b"bench",
+            b"benches",
+            b"corpus",
+            b"vectors",
+        ]
+        .contains(&part)
+    })
+}
+
+/// Whether a place in a program is in its tests, or in a comment that documents it.
+pub(super) fn is_tested(text: &[u8], span: &Range<usize>) -> bool {
+    let before = text.get(..span.start).unwrap_or_default();
+    let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_start();
+    let comment = [&b"///"[..], b"//!", b"* ", b">>> "].iter().any(|sign| line.starts_with(sign));
+    comment
+        || memchr::memmem::find(before, b"#[cfg(test)]").is_some()
+        || memchr::memmem::find(before, b"#[test]").is_some()
+}
+
+/// Why a text is not a secret, if it is none. `body` is what follows the telling beginning.
+pub(super) fn reason(body: &[u8]) -> Option<&'static str> {
+    if body.len() < 8 {
+        return None;
+    }
+    let holds = |words: &Option<AhoCorasick>| words.as_ref().is_some_and(|words| words.is_match(body));
+    if GROUPS.may_hold(body) && (holds(&AUTOMATON) || holds(&SHORT_ONES)) {
+        return Some("it holds a word of placeholders");
+    }
+    if stretch(body, 0) >= 6 {
+        return Some("one character stands many times in a row");
+    }
+    if stretch(body, 1) >= 7 || stretch(body, u8::MAX) >= 7 {
+        return Some("its characters follow each other in order");
+    }
+    if !is_varied(body) {
+        return Some("it is not random");
+    }
+    periodic(body).then_some("it repeats itself")
+}
+
+/// The longest stretch in which each byte is the one before and so much more.
+fn stretch(body: &[u8], step: u8) -> usize {
+    let (mut best, mut now) = (1, 1);
+    for (before, byte) in body.iter().zip(body.iter().skip(1)) {
+        now = if byte.wrapping_sub(*before) == step { now + 1 } else { 1 };
+        best = best.max(now);
+    }
+    best
+}
+
+/// Whether a short block is repeated over (nearly) the whole.
+fn periodic(body: &[u8]) -> bool {
+    (1..=(body.len() / 2).min(24)).any(|period| {
+        let most = (body.len() - period) * 8 / 100;
+        let pairs = body.iter().zip(body.iter().skip(period));
+        pairs.filter(|(a, b)| a != b).nth(most).is_none()
+    })
+}
+
+static NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let parts = ["key", "token", "secret", "pass", "pwd", "auth", "cred", "bearer", "pat"];
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).ascii_case_insensitive(true).build(parts).ok()
+});
+
+/// Whether a stretch of text may hold a name of secrets: a quick look.
+pub(super) fn may_name(text: &[u8]) -> bool {
+    NAMES.as_ref().is_none_or(|names| names.is_match(text))
+}
+
+/// Bits of information per byte, by how often each byte stands in the text.
+pub(crate) fn entropy(body: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    for byte in body {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            *count += 1;
+        }
+    }
+    let whole = f64::from(u32::try_from(body.len()).unwrap_or(u32::MAX).max(1));
+    counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| f64::from(*count) / whole)
+        .map(|share| -share * share.log2())
+        .sum()
+}
+
+/// Whether the text has as many different characters as a random one of its length and kind would.
+fn is_varied(body: &[u8]) -> bool {
+    let body: Vec<u8> = body.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
+    let length = f64::from(u32::try_from(body.len()).unwrap_or(u32::MAX).max(1));
+    let lower_hex = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let upper_hex = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
+    let hex = body.iter().filter(lower_hex).count().max(body.iter().filter(upper_hex).count());
+    let digits = body.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let kinds: f64 = if digits * 10 >= body.len() * 8 {
+        10.0
+    } else if hex * 10 >= body.len() * 8 {
+        16.0
+    } else {
+        36.0
+    };
+    // A random text of n characters out of k has about this many bits; real ones are close to it.
+    let expected = length.log2().min(kinds.log2());
+    entropy(&body) >= expected * 0.75
+}
+
+/// Whether the text has the mixture that only chance makes: digits among letters, not words; and nothing else speaks
+/// against it.
+pub(super) fn is_random(body: &[u8]) -> bool {
+    is_mixed(body) && reason(body).is_none()
+}
+
+/// Whether the text has that mixture, which is seen soon.
+pub(super) fn is_mixed(body: &[u8]) -> bool {
+    let (mut digits, mut upper, mut lower) = (0, 0, 0);
+    for byte in body {
+        digits += usize::from(byte.is_ascii_digit());
+        upper += usize::from(byte.is_ascii_uppercase());
+        lower += usize::from(byte.is_ascii_lowercase());
+    }
+    let letters = upper + lower;
+    // Letters of both cases that change as often as chance would have it.
+    let differ = |pair: &&[u8]| matches!(pair, [a, b] if a.is_ascii_uppercase() != b.is_ascii_uppercase());
+    let changes = || body.windows(2).filter(differ).count();
+    // Names in programs have hardly ever capitals side by side; of random texts, one in three hundred has few changes.
+    let capitals = || body.windows(2).filter(|pair| pair.iter().all(u8::is_ascii_uppercase)).count();
+    let mixed = |changes: usize| changes * 5 >= letters * 2 || changes * 10 >= letters * 3 && capitals() * 8 >= letters;
+    let cased = || letters >= 16 && upper.min(lower) * 4 >= letters && mixed(changes());
+    let figures = || letters > 0 && digits * 16 >= body.len() && !is_words(body);
+    figures() || cased()
+}
+
+/// Whether a part of a text may have that mixture: a quick look.
+pub(super) fn may_be_random(body: &[u8]) -> bool {
+    let (mut digits, mut upper) = (0, 0);
+    for byte in body {
+        digits += usize::from(byte.is_ascii_digit());
+        upper += usize::from(byte.is_ascii_uppercase());
+    }
+    digits * 40 >= body.len() || upper * 5 >= body.len()
+}
+
+/// Whether the text reads as words: stretches of lower-case letters, vowels in them, few digits.
+fn is_words(body: &[u8]) -> bool {
+    let lower = |byte: &u8| byte.is_ascii_lowercase();
+    if body.iter().filter(|byte| byte.is_ascii_digit()).count() * 8 >= body.len() {
+        return false;
+    }
+    let mut in_words = 0;
+    for part in body.split(|byte| !byte.is_ascii_alphabetic()) {
+        let tail = part.get(1..).unwrap_or_default();
+        if part.len() >= 3 && (tail.iter().all(lower) || part.iter().all(u8::is_ascii_uppercase)) {
+            in_words += part.len();
+        }
+    }
+    in_words * 2 >= body.len() && in_words >= 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyward_catalogue::sample;
+
+    #[test]
+    fn random_texts_are_no_fakes() {
+        let mut wrong = 0;
+        for seed in 0..400 {
+            for pattern in ["[a-f0-9]{32}", "[A-Za-z0-9]{32}", "[A-Za-z0-9_-]{93}", "[A-Za-z0-9]{20}", "[A-Z2-7]{16}"] {
+                let text = sample::text(pattern, seed).unwrap();
+                wrong += usize::from(reason(text.as_bytes()).is_some());
+            }
+        }
+        assert!(wrong <= 3, "{wrong} of 2000 random texts are taken for fakes");
+    }
+
+    #[test]
+    fn fakes_are_told() {
+        let words = [
+            "your-api-key-goes-here",
+            "IOSFODNN7EXAMPLE",
+            "abcdefghijklmnopqrstuv",
+            "0123456789abcdef0123456789abcdef",
+        ];
+        for text in words {
+            assert!(reason(text.as_bytes()).is_some(), "{text}");
+        }
+        assert!(reason("x".repeat(40).as_bytes()).is_some());
+        assert!(reason("a1b2".repeat(10).as_bytes()).is_some());
+    }
+
+    #[test]
+    fn names_are_not_random() {
+        let names = [
+            "some_long_function_name_v2",
+            "getElementsByClassNameAndId",
+            "error-handling-2-of-the-parser",
+            "XMLHttpRequestFactoryBuilderImpl",
+            "MistralChatCompletionRequestBuilder",
+            "AbstractHTTPServerURLConnectionFactory",
+            "NSURLSessionDataDelegateProxyImplementation",
+        ];
+        for text in names {
+            assert!(!is_random(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn hardly_any_random_text_is_taken_for_a_name() {
+        let random = |seed: &u64| is_random(sample::text("[A-Za-z0-9]{40}", *seed).unwrap().as_bytes());
+        let wrong = (0..4_000).filter(|seed| !random(seed)).count();
+        assert!(wrong <= 3, "{wrong} of 4000 random texts are taken for names");
+    }
+}

@@ -1,0 +1,585 @@
+//! One pass over one text.
+
+use super::{
+    Hints, Matcher,
+    context::{Around, Named},
+    derived::{self, Derived},
+    edges, fake, link,
+    marks::{self, Found, Mark},
+    pem, proof, runs,
+};
+use crate::{
+    Confidence, Hit, Secret,
+    rule::{self, Bytes, Extent, Rule},
+};
+use std::{borrow::Cow, cmp::Reverse, ops::Range};
+
+/// How far before a run its beginning may lie: some keys begin with short parts.
+const SLACK: usize = 32;
+
+/// What may be a secret.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) rule: usize,
+    pub(super) span: Range<usize>,
+    pub(super) confidence: Confidence,
+    /// How far the word is that told whose it is.
+    pub(super) distance: usize,
+    pub(super) reasons: Vec<Cow<'static, str>>,
+    /// Whether it stands in parts.
+    pub(super) parts: bool,
+    /// What it reads once decoded, where that is not what stands there.
+    pub(super) decoded: Option<Vec<u8>>,
+}
+
+/// How often a text may be encoded in another.
+const DEEPEST: u8 = 3;
+
+/// What stands around one text.
+struct Stands<'t> {
+    span: Range<usize>,
+    around: Around<'t>,
+    named: Named,
+    /// The words there that tell whose a secret is.
+    words: Vec<(usize, Range<usize>)>,
+}
+
+pub(super) struct Pass<'p> {
+    matcher: &'p Matcher,
+    text: &'p [u8],
+    hints: &'p Hints<'p>,
+    /// Which part of the text is looked at; the rest is read with it.
+    own: Range<usize>,
+    depth: u8,
+    found: Vec<Candidate>,
+    /// Up to where secrets in parts, and encoded ones, have been looked for.
+    joined: usize,
+    decoded: usize,
+    stands: Option<Stands<'p>>,
+}
+
+impl<'p> Pass<'p> {
+    pub(super) fn new(matcher: &'p Matcher, text: &'p [u8], hints: &'p Hints<'p>) -> Self {
+        Self {
+            matcher,
+            text,
+            hints,
+            own: 0..text.len(),
+            depth: 0,
+            found: Vec::new(),
+            joined: 0,
+            decoded: 0,
+            stands: None,
+        }
+    }
+
+    /// Looks at the whole text.
+    fn search(&mut self) {
+        let text = self.text;
+        let mut scanned = 0;
+        runs::each(text, |run| {
+            if run.end > self.own.start && run.start < self.own.end {
+                let before = self.found.len();
+                self.beginnings(run.start.saturating_sub(SLACK).max(scanned)..run.end);
+                // Most runs are names in programs, which only a beginning could make a secret.
+                let word = self.slice(run.clone());
+                if fake::may_be_random(word) {
+                    let mixed = fake::is_mixed(word);
+                    self.run(&run, mixed);
+                    self.encoded(&run);
+                    if mixed && self.found.len() == before {
+                        self.assigned(&run);
+                    }
+                }
+            }
+            scanned = run.end;
+        });
+        let marks = self.matcher.marks.find(text);
+        for (index, beginning) in self.matcher.far.iter().enumerate() {
+            for at in marks.of(Mark::Far(index)) {
+                self.beginnings(at..at + beginning.len());
+            }
+        }
+        self.wide(&marks);
+        self.joints(&marks);
+        link::each(text, marks.of(Mark::Address), |span, confidence| {
+            self.add(rule::ADDRESS, span, confidence, "a password stands in an address");
+        });
+        pem::each(text, marks.of(Mark::Private), |span, confidence, reason| {
+            match fake::is_test(self.hints.path) || fake::is_tested(text, &span) {
+                true => self.add(rule::PRIVATE_KEY, span, Confidence::Low, "it stands among tests or examples"),
+                false => self.add(rule::PRIVATE_KEY, span, confidence, reason),
+            }
+        });
+        if self.depth < DEEPEST {
+            for way in 0..marks::ESCAPES {
+                derived::escapes(text, marks.of(Mark::Escape(way)), |derived| self.within(&derived));
+            }
+        }
+    }
+
+    fn add(&mut self, rule: usize, span: Range<usize>, confidence: Confidence, reason: &'static str) {
+        self.found.push(Candidate {
+            rule,
+            span,
+            confidence,
+            distance: usize::MAX,
+            reasons: vec![reason.into()],
+            parts: false,
+            decoded: None,
+        });
+    }
+
+    /// Looks at a text that was read out of this one.
+    fn within(&mut self, derived: &Derived) {
+        let pass = Pass {
+            own: derived.own.clone(),
+            depth: self.depth + 1,
+            ..Pass::new(self.matcher, &derived.text, self.hints)
+        };
+        self.take(pass, derived, |pass| pass.search());
+    }
+
+    fn take<'d>(&mut self, mut pass: Pass<'d>, derived: &'d Derived, search: impl FnOnce(&mut Pass<'d>)) {
+        search(&mut pass);
+        for mut one in pass.found {
+            if one.span.start < derived.own.start || one.span.end > derived.own.end {
+                continue;
+            }
+            let plain = derived.text.get(one.span.clone()).unwrap_or_default();
+            one.decoded.get_or_insert_with(|| plain.to_vec());
+            let place = derived.place(&one.span);
+            one.parts |= place.len() > one.span.len() && derived.joined;
+            one.span = place;
+            self.found.push(one);
+        }
+    }
+
+    /// Some secrets may hold bytes that end a run so early that none is long enough. Next to names that tell of them, all
+    /// words are tried.
+    fn wide(&mut self, marks: &Found) {
+        let text = self.text;
+        for at in marks.of(Mark::Tilde) {
+            self.plain(&(at.saturating_sub(4)..at + 2));
+        }
+        let mut done = 0;
+        for way in 0..marks::WIDE {
+            for at in marks.of(Mark::Wide(way)) {
+                let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+                let end = text.len().min(at + 200);
+                let mut start = at.saturating_sub(if way < 2 { 0 } else { 100 }).max(done);
+                while start < end {
+                    let length =
+                        self.slice(start..text.len().min(start + 100)).iter().take_while(|byte| is_part(byte)).count();
+                    if (24..=64).contains(&length)
+                        && self.slice(start..start + length).iter().any(|byte| matches!(byte, b'+' | b'/'))
+                    {
+                        self.plain(&(start..start + length));
+                    }
+                    start += length + 1;
+                }
+                done = done.max(at);
+            }
+            done = 0;
+        }
+    }
+
+    /// Tries what a run reads when it is base64 or hexadecimal digits.
+    fn encoded(&mut self, run: &Range<usize>) {
+        if self.depth >= DEEPEST || run.start < self.decoded {
+            return;
+        }
+        let start = self.start(run);
+        let derived = derived::base64(self.text, start)
+            .or_else(|| derived::hexadecimal(self.text, &(start..run.end)))
+            .or_else(|| {
+                let word = self.slice(run.clone());
+                let coded = &self.matcher.coded;
+                let found = self.matcher.coded_groups.may_hold(word).then(|| coded.get()?.find(word))??;
+                let before = self.matcher.phases.get(found.pattern().as_usize())?;
+                derived::base64_around(self.text, (run.start + found.start()).checked_sub(*before)?)
+            });
+        if let Some(derived) = derived {
+            self.decoded = derived.place(&derived.own).end;
+            self.within(&derived);
+        }
+    }
+
+    /// Looks for secrets in parts: wherever a quote ends a word and something that joins follows, or a line goes on.
+    fn joints(&mut self, marks: &Found) {
+        if self.depth > 0 {
+            return;
+        }
+        let text = self.text;
+        for at in memchr::memchr2_iter(b'"', b'\'', text) {
+            let joins =
+                |byte: &u8| matches!(byte, b' ' | b'+' | b'.' | b'\n' | b'\r' | b'&' | b'\\' | b'|' | b'~' | b',');
+            if text.get(at + 1).is_some_and(joins) {
+                self.joint(at);
+            }
+        }
+        for at in (0..marks::LINES).flat_map(|way| marks.of(Mark::Line(way))) {
+            self.joint(at);
+        }
+    }
+
+    /// Tries the word that ends at a place as a part of a secret.
+    fn joint(&mut self, end: usize) {
+        let before = self.slice(end.saturating_sub(600).max(self.joined.min(end))..end);
+        let length = before.iter().rev().take_while(|byte| runs::is_run(**byte)).count();
+        if length >= 3 {
+            self.parts(&(end - length..end));
+        }
+    }
+
+    /// Tries what a run reads together with the parts that a program joins it with.
+    fn parts(&mut self, run: &Range<usize>) {
+        if self.depth > 0 || run.start < self.joined {
+            return;
+        }
+        let Some(joined) = derived::joined(self.text, run) else { return };
+        self.joined = joined.end();
+        if joined.len() < runs::LEAST {
+            return;
+        }
+        let list = joined.list;
+        let derived = joined.read(self.text);
+        let pass =
+            Pass { own: derived.own.clone(), depth: DEEPEST, ..Pass::new(self.matcher, &derived.text, self.hints) };
+        let own = derived.own.clone();
+        self.take(pass, &derived, |pass| {
+            pass.beginnings(own.clone());
+            // Of a list of hashes any two would make something.
+            if !list {
+                if own.len() <= 128 {
+                    pass.plain(&own);
+                }
+                runs::each(pass.slice(own.clone()), |run| pass.plain(&(run.start + own.start..run.end + own.start)));
+            }
+        });
+    }
+
+    /// A mixed text that is random, and named like a secret.
+    fn assigned(&mut self, run: &Range<usize>) {
+        let word = self.slice(run.clone());
+        if run.len() <= 200
+            && fake::may_name(self.slice(run.start.saturating_sub(80)..run.start))
+            && fake::reason(word).is_none()
+            && Around::new(self.text, run.clone()).named() == Named::Secret
+        {
+            self.add(rule::ASSIGNMENT, run.clone(), Confidence::Low, "it is random, and named like a secret");
+        }
+    }
+
+    /// Where a run begins without the end of an escape that it may begin with.
+    fn start(&self, run: &Range<usize>) -> usize {
+        let before = run.start.checked_sub(1).and_then(|at| self.text.get(at));
+        if !before.is_some_and(|byte| matches!(byte, b'\\' | b'%' | b'[' | b';')) {
+            return run.start;
+        }
+        (run.start..run.end.min(run.start + 6)).find(|at| edges::after_escape(self.text, *at)).unwrap_or(run.start)
+    }
+
+    fn slice(&self, range: Range<usize>) -> &'p [u8] {
+        self.text.get(range).unwrap_or_default()
+    }
+
+    /// Tries every rule whose beginning stands in a range.
+    fn beginnings(&mut self, range: Range<usize>) {
+        let matcher = self.matcher;
+        matcher.beginnings.each(self.text, range, |at, begin| {
+            for index in &begin.rules {
+                if let Some(rule) = matcher.rules.get(*index) {
+                    self.begin(*index, rule, at, begin.text.len());
+                }
+            }
+        });
+    }
+
+    /// Tries a rule at a place where one of its beginnings stands.
+    fn begin(&mut self, index: usize, rule: &Rule, start: usize, prefix: usize) {
+        let Some(compiled) = rule.compiled() else { return };
+        if !edges::begins(self.text, start, &compiled.alphabet) {
+            return;
+        }
+        let rest = self.slice(start..self.text.len());
+        let ends = |end: &usize| edges::ends(self.text, start + end, &compiled.alphabet);
+        if let Some(end) = compiled.exact(rest).filter(ends) {
+            self.fits(index, rule, start..start + end, prefix, None);
+        } else if let Some(end) = compiled.loose(rest).filter(ends) {
+            self.fits(index, rule, start..start + end, prefix, Some("its length is not the usual one"));
+        }
+    }
+
+    /// A text that a rule fits. `odd`: what is not quite right about it.
+    fn fits(&mut self, index: usize, rule: &Rule, span: Range<usize>, prefix: usize, odd: Option<&'static str>) {
+        let secret = self.slice(span.clone());
+        let body = secret.get(prefix..).unwrap_or_default();
+        // Without a beginning, it was seen to be random before it was tried.
+        if prefix > 0 && fake::reason(body).is_some() {
+            return;
+        }
+        let mut reasons: Vec<Cow<'static, str>> = Vec::new();
+        let mut distance = usize::MAX;
+        let mut confidence = if rule.prefixes.is_empty() || !rule.context.is_empty() {
+            match self.told(index, &span) {
+                Some((far, told, reason)) => {
+                    distance = far;
+                    reasons.push(reason.into());
+                    // A beginning says something, even where others have it too.
+                    let least = if prefix > 0 { Confidence::Medium } else { Confidence::Low };
+                    told.max(least).min(rule.told)
+                }
+                None => match rule.alone {
+                    Some(alone) => alone,
+                    None => return,
+                },
+            }
+        } else {
+            reasons.push("it begins and ends as only such keys do".into());
+            rule.told
+        };
+        if let Some(odd) = odd {
+            let told = distance < usize::MAX || rule.context.is_empty();
+            confidence = confidence.min(if told { Confidence::Medium } else { Confidence::Low });
+            reasons.push(odd.into());
+        }
+        if &*rule.kind.rule == "age/key" && (fake::is_test(self.hints.path) || fake::is_tested(self.text, &span)) {
+            confidence = Confidence::Low;
+            reasons.push("it stands among tests or examples".into());
+        }
+        if &*rule.kind.rule == "gemini/standard" && fake::is_shown(Around::new(self.text, span.clone()).window().0) {
+            confidence = Confidence::Low;
+            reasons.push("web pages show such keys to everybody".into());
+        }
+        match proof::of(rule.proof, secret) {
+            proof::Verdict::Holds(reason) => {
+                confidence = Confidence::Certain;
+                reasons.push(reason);
+            }
+            proof::Verdict::Fails(most, reason) => {
+                let Some(most) = most else { return };
+                confidence = confidence.min(most);
+                reasons.push(reason);
+            }
+            proof::Verdict::Says(reason) => reasons.push(reason),
+            proof::Verdict::Nothing => {}
+        }
+        self.found.push(Candidate { rule: index, span, confidence, distance, reasons, parts: false, decoded: None });
+    }
+
+    /// What stands around a text that makes it one of a rule: how far the word is that does, how sure it makes, and which
+    /// it is.
+    fn told(&mut self, index: usize, span: &Range<usize>) -> Option<(usize, Confidence, String)> {
+        let stands = self.stands.take().filter(|stands| stands.span == *span).unwrap_or_else(|| self.stands(span));
+        let told = (stands.named != Named::Other)
+            .then(|| self.nearest(index, &stands).or_else(|| self.in_names(index, span, stands.named)))
+            .flatten();
+        self.stands = Some(stands);
+        told
+    }
+
+    /// What stands around a text: read once, and asked by every rule that the text fits.
+    fn stands(&self, span: &Range<usize>) -> Stands<'p> {
+        let around = Around::new(self.text, span.clone());
+        let named = around.named();
+        let mut words = Vec::new();
+        if named != Named::Other
+            && let Some(all) = self.matcher.words.get()
+        {
+            let (window, offset) = around.window();
+            let places = all
+                .find_overlapping_iter(window)
+                .map(|word| (word.pattern().as_usize(), word.start() + offset..word.end() + offset));
+            words.extend(
+                places.filter(|(_, place)| around.whole(place) && (place.end <= span.start || place.start >= span.end)),
+            );
+        }
+        Stands { span: span.clone(), around, named, words }
+    }
+
+    /// A word of a rule in the names of the file, its members, tables and rows.
+    fn in_names(&self, index: usize, span: &Range<usize>, named: Named) -> Option<(usize, Confidence, String)> {
+        // Among much else, a file's name says little of a text without a name.
+        let alone = self.text.len() < span.len() + 40;
+        if named != Named::Secret && !alone && self.hints.within.is_empty() {
+            return None;
+        }
+        let words = self.matcher.words.get()?;
+        let names = self.hints.within.iter().map(|name| name.as_bytes()).chain([self.hints.path]);
+        for name in names {
+            let mine = |word: &aho_corasick::Match| self.is_word_of(word, index);
+            if let Some(word) = words.find_overlapping_iter(name).find(mine) {
+                let word = String::from_utf8_lossy(name.get(word.range()).unwrap_or_default()).into_owned();
+                return Some((1000, Confidence::Medium, format!("\"{word}\" stands in the name of its place")));
+            }
+        }
+        None
+    }
+
+    fn is_word_of(&self, word: &aho_corasick::Match, index: usize) -> bool {
+        self.matcher.worded.get(word.pattern().as_usize()).is_some_and(|rules| rules.contains(&index))
+    }
+
+    /// The nearest word of a rule around a text: how far, how sure it makes, and which.
+    fn nearest(&self, index: usize, stands: &Stands<'_>) -> Option<(usize, Confidence, String)> {
+        let around = &stands.around;
+        let of_rule = |pattern: &usize| self.matcher.worded.get(*pattern).is_some_and(|rules| rules.contains(&index));
+        let mine = stands.words.iter().filter(|(pattern, _)| of_rule(pattern)).map(|(_, place)| place);
+        let best = mine.min_by_key(|word| around.distance(word))?;
+        let cued = stands.named == Named::Secret || around.cue();
+        let confidence = if around.filed() {
+            Confidence::Low
+        } else if around.in_name(best) || (around.same_line(best) && cued) {
+            Confidence::High
+        } else if around.general() && cued || around.calls(best) {
+            Confidence::Medium
+        } else {
+            Confidence::Low
+        };
+        let word = String::from_utf8_lossy(self.text.get(best.clone()).unwrap_or_default()).into_owned();
+        let side = if best.end <= around.start() { "before" } else { "after" };
+        Some((around.distance(best), confidence, format!("\"{word}\" stands {side} it")))
+    }
+
+    /// Tries the rules whose secrets begin in no telling way at a run.
+    fn plain(&mut self, run: &Range<usize>) {
+        self.run(run, fake::is_mixed(self.slice(run.clone())));
+    }
+
+    /// The same, where it is known whether the run is a mixture.
+    fn run(&mut self, run: &Range<usize>, mut mixed: bool) {
+        let matcher = self.matcher;
+        let start = self.start(run);
+        let trimmed = start > run.start;
+        let run = start..run.end;
+        let word = self.slice(run.clone());
+        if trimmed {
+            mixed = fake::is_mixed(word);
+        }
+        let bytes = if mixed { Bytes::of(word) } else { Bytes::NONE };
+        let mut random = None;
+        for (index, extent) in matcher.plain.get(run.len()).filter(|_| mixed).into_iter().flatten() {
+            let beyond = |at: Option<usize>| {
+                extent.wide
+                    && at
+                        .and_then(|at| self.text.get(at))
+                        .is_some_and(|byte| *byte != b'=' && extent.alphabet.has(*byte))
+            };
+            if bytes.within(&extent.alphabet)
+                && (trimmed || !beyond(run.start.checked_sub(1)))
+                && !beyond(Some(run.end))
+                && *random.get_or_insert_with(|| fake::reason(word).is_none())
+            {
+                self.whole(*index, run.clone());
+            }
+        }
+        let beside =
+            |at: Option<usize>| at.and_then(|at| self.text.get(at)).is_some_and(|byte| b".:+/=~@$%".contains(byte));
+        if !beside(run.start.checked_sub(1)) && !beside(Some(run.end)) && word.iter().all(|byte| runs::is_run(*byte)) {
+            return;
+        }
+        // Most of what has such bytes beside it is a path or a name in a program, which no such secret is.
+        let is_part = |byte: &u8| runs::is_run(*byte) || b".:+/=~@$%".contains(byte);
+        let before =
+            self.slice(run.start.saturating_sub(100)..run.start).iter().rev().take_while(|byte| is_part(byte)).count();
+        let after =
+            self.slice(run.end..self.text.len().min(run.end + 100)).iter().take_while(|byte| is_part(byte)).count();
+        if !fake::may_be_random(self.slice(run.start - before..run.end + after)) {
+            return;
+        }
+        let mut last = None;
+        for (index, extent) in &matcher.wide {
+            if let Some(span) = self.extended(run.clone(), extent) {
+                // Most rules that fit at all fit the same stretch.
+                let random = match &last {
+                    Some((same, random)) if *same == span => *random,
+                    _ => fake::is_random(self.slice(span.clone())),
+                };
+                last = Some((span.clone(), random));
+                if random {
+                    self.whole(*index, span);
+                }
+            }
+        }
+    }
+
+    /// Tries a rule on a whole word.
+    fn whole(&mut self, index: usize, span: Range<usize>) {
+        let Some(rule) = self.matcher.rules.get(index) else { return };
+        let secret = self.slice(span.clone());
+        if rule.compiled().and_then(|compiled| compiled.exact(secret)) == Some(secret.len()) {
+            self.fits(index, rule, span, 0, None);
+        }
+    }
+
+    /// A run with all bytes around it that a rule's secrets are made of, if need be without those at the ends that only
+    /// separate; None when it is too short or too long.
+    fn extended(&self, run: Range<usize>, extent: &Extent) -> Option<Range<usize>> {
+        let byte = |at: usize| self.text.get(at).copied().unwrap_or(0);
+        let inside = |at: usize| at < self.text.len() && extent.alphabet.has(byte(at));
+        let fits = |range: &Range<usize>| (extent.least..=extent.most).contains(&range.len());
+        let mut range = run;
+        if !extent.wide {
+            return fits(&range).then_some(range);
+        }
+        while range.start > 0
+            && range.len() <= extent.most + 4
+            && inside(range.start - 1)
+            && byte(range.start - 1) != b'='
+            && !edges::after_escape(self.text, range.start)
+        {
+            range.start -= 1;
+        }
+        while range.len() <= extent.most + 4 && inside(range.end) {
+            range.end += 1;
+        }
+        let separates = |at: usize| matches!(byte(at), b'.' | b':' | b'-' | b'_' | b'/' | b'+');
+        if fits(&range) {
+            return Some(range);
+        }
+        while !range.is_empty() && separates(range.start) {
+            range.start += 1;
+        }
+        while !range.is_empty() && separates(range.end - 1) {
+            range.end -= 1;
+        }
+        fits(&range).then_some(range)
+    }
+
+    /// The secrets in the text, in order.
+    pub(super) fn hits(mut self) -> Vec<Hit> {
+        self.search();
+        // Of two that overlap, the surer is meant; of two alike, the longer, then the one whose rule comes first.
+        self.found.sort_by_key(|one| {
+            (
+                one.confidence == Confidence::Low,
+                one.parts,
+                Reverse(one.confidence),
+                Reverse(one.span.len()),
+                one.distance,
+                one.rule,
+            )
+        });
+        let mut kept: Vec<Candidate> = Vec::new();
+        for one in self.found.drain(..) {
+            if kept.iter().all(|other| other.span.end <= one.span.start || one.span.end <= other.span.start) {
+                kept.push(one);
+            }
+        }
+        kept.sort_by_key(|one| one.span.start);
+        let (text, matcher) = (self.text, self.matcher);
+        let hit = |one: Candidate| {
+            let rule = matcher.rules.get(one.rule).filter(|rule| !rule.public)?;
+            let plain = text.get(one.span.clone()).unwrap_or_default();
+            Some(Hit {
+                kind: rule.kind.clone(),
+                secret: Secret::new(one.decoded.as_deref().unwrap_or(plain)),
+                span: one.span,
+                confidence: one.confidence,
+                reasons: one.reasons.into_iter().map(|reason| reason.into_owned().into()).collect(),
+            })
+        };
+        kept.into_iter().filter_map(hit).collect()
+    }
+}

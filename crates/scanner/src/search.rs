@@ -1,0 +1,158 @@
+//! Runs the matcher on portions as they are unpacked, and works out where in the file each hit stands.
+
+use crate::{Adjuster, Cause, Finding, Hints, Hit, Look, Matcher, Place, Portion, Unread};
+use memchr::memmem;
+use std::ops::Range;
+
+/// What a comment says that allows the secrets of its line.
+pub const ALLOW: &str = "keyward:allow";
+
+/// How far from a hit its line is searched for such a comment, in bytes: minified files are one line.
+const NEAR: usize = 1024;
+
+/// How much of a comment is kept, in bytes.
+const COMMENT: usize = 256;
+
+/// How many hits of one file are kept. A file with more is hostile, or a list of nothing else.
+const MOST: usize = 100_000;
+
+/// How many of the newest hits a hit is compared with: it may have been read in two ways.
+const RECENT: usize = 64;
+
+/// A hit, and where it stands in the file or member.
+#[derive(Debug)]
+pub struct Seen {
+    /// What was hit. Its span is that of the portion; `span` is that of the file.
+    pub hit: Hit,
+    /// The line, from 1.
+    pub line: u64,
+    /// The column in bytes, from 1.
+    pub column: u64,
+    /// The bytes it covers in the file or member.
+    pub span: Range<u64>,
+    /// The way to it from the file.
+    pub within: Vec<Box<str>>,
+    /// The comment of its line that allows it, from `keyward:allow` on.
+    pub allowed: Option<Box<str>>,
+}
+
+impl Seen {
+    /// The finding this is, in a file or object that lies at `place`.
+    #[must_use]
+    pub fn into_finding(self, place: &Place) -> Finding {
+        let Self { hit, line, column, span, within, allowed } = self;
+        Finding {
+            kind: hit.kind,
+            confidence: hit.confidence,
+            reasons: hit.reasons,
+            place: Place { within, ..place.clone() },
+            line,
+            column,
+            span,
+            secret: hit.secret,
+            allowed,
+        }
+    }
+}
+
+/// Looks at all portions of one file or object, and keeps what the matcher finds.
+#[derive(Debug)]
+pub struct Search<'m> {
+    matcher: &'m Matcher,
+    path: &'m [u8],
+    seen: Vec<Seen>,
+    unread: Vec<Unread>,
+    bytes: u64,
+    /// Where in `seen` the hits of the newest portion begin.
+    newest: usize,
+}
+
+impl<'m> Search<'m> {
+    /// Begins with a file or object; its path may serve rules as context.
+    #[must_use]
+    pub fn new(matcher: &'m Matcher, path: &'m [u8]) -> Self {
+        Self { matcher, path, seen: Vec::new(), unread: Vec::new(), bytes: 0, newest: 0 }
+    }
+
+    /// What was seen, what was not looked at, and how many bytes were.
+    #[must_use]
+    pub fn finish(self) -> (Vec<Seen>, Vec<Unread>, u64) {
+        (self.seen, self.unread, self.bytes)
+    }
+}
+
+impl Look for Search<'_> {
+    fn look(&mut self, portion: &Portion<'_>) -> bool {
+        self.newest = self.seen.len();
+        self.bytes = self.bytes.saturating_add(len(portion.own.len()));
+        let hints = Hints { path: self.path, within: portion.within };
+        let seen = &mut self.seen;
+        let mut left = MOST.saturating_sub(seen.len());
+        self.matcher.look(portion.bytes, &hints, &mut |hit| {
+            if portion.own.contains(&hit.span.start) && left > 0 {
+                left -= 1;
+                seen.push(place(portion, hit));
+            }
+        });
+        if left == 0 {
+            let detail = format!("more than {MOST} secrets in one file").into();
+            self.unread.push(Unread { cause: Cause::TooLarge, within: portion.within.to_vec(), detail });
+        }
+        left > 0
+    }
+
+    fn unread(&mut self, unread: Unread) {
+        self.unread.push(unread);
+    }
+
+    fn adjust(&mut self, adjuster: &mut Adjuster<'_>) {
+        let newest = self.seen.get_mut(self.newest..).unwrap_or_default();
+        newest.sort_by_key(|seen| seen.span.start);
+        newest.iter_mut().for_each(|seen| adjuster(&mut seen.span, &mut seen.within));
+        // What can be read in two ways is looked at twice, and told once.
+        let mut rest = self.seen.split_off(self.newest);
+        let is_same = |one: &Seen, other: &Seen| {
+            one.span.start == other.span.start
+                && one.within == other.within
+                && one.hit.secret.expose() == other.hit.secret.expose()
+        };
+        rest.dedup_by(|one, other| is_same(one, other));
+        rest.retain(|one| !self.seen.iter().rev().take(RECENT).any(|other| is_same(one, other)));
+        self.seen.append(&mut rest);
+    }
+}
+
+fn place(portion: &Portion<'_>, hit: Hit) -> Seen {
+    let before = portion.bytes.get(..hit.span.start).unwrap_or_default();
+    let newlines = len(memchr::memchr_iter(b'\n', before).count());
+    let column = match memchr::memrchr(b'\n', before) {
+        Some(at) => len(before.len() - at),
+        None => portion.column_before + len(before.len()) + 1,
+    };
+    Seen {
+        line: portion.lines_before + newlines + 1,
+        column,
+        span: portion.bytes_before + len(hit.span.start)..portion.bytes_before + len(hit.span.end),
+        within: portion.within.to_vec(),
+        allowed: comment(portion.bytes, &hit.span),
+        hit,
+    }
+}
+
+/// The comment on the hit's line that allows it. What follows the word may be a reason, an end of validity, or the hit
+/// itself, which must not be kept in the clear: the comment ends where the hit begins.
+fn comment(bytes: &[u8], hit: &Range<usize>) -> Option<Box<str>> {
+    let before = bytes.get(hit.start.saturating_sub(NEAR)..hit.start)?;
+    let before = memchr::memrchr(b'\n', before).map_or(before, |at| before.get(at + 1..).unwrap_or_default());
+    let after = bytes.get(hit.end..bytes.len().min(hit.end.saturating_add(NEAR)))?;
+    let after = memchr::memchr(b'\n', after).map_or(after, |at| after.get(..at).unwrap_or_default());
+    [after, before].into_iter().find_map(|part| {
+        let text = part.get(memmem::find(part, ALLOW.as_bytes())?..)?;
+        let end = ["*/", "-->"].iter().filter_map(|end| memmem::find(text, end.as_bytes())).min().unwrap_or(text.len());
+        Some(String::from_utf8_lossy(text.get(..end.min(COMMENT))?).trim_end().into())
+    })
+}
+
+fn len(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
