@@ -9,6 +9,7 @@ pub(crate) mod credentials;
 pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod keys;
+pub(crate) mod leaks;
 pub(crate) mod nodes;
 pub(crate) mod projects;
 pub(crate) mod providers;

@@ -1,10 +1,8 @@
 //! A credential's health: what the gateway saw on the path of calls and what checks found, and how long the credential
 //! stays out because of it.
 
-use crate::{
-    Control, publish,
-    verify::{State, Verdict},
-};
+use crate::{Control, publish};
+use keyward_catalogue::probing::{State, Verdict};
 use keyward_domain::{
     CredentialId, Millis,
     audit::Actor,

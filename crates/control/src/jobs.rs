@@ -4,6 +4,7 @@
 mod credentials;
 pub(crate) mod integrity;
 mod job;
+mod leaks;
 mod retention;
 mod rewrap;
 mod seen;
@@ -15,7 +16,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// All jobs.
-const JOBS: [Job; 6] = [rewrap::JOB, retention::JOB, integrity::JOB, credentials::JOB, uses::JOB, seen::JOB];
+const JOBS: [Job; 7] =
+    [leaks::JOB, rewrap::JOB, retention::JOB, integrity::JOB, credentials::JOB, uses::JOB, seen::JOB];
 
 impl Control {
     /// Starts the jobs and the following of other nodes' changes. They end when the set is dropped.

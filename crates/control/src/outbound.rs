@@ -26,7 +26,7 @@ pub struct Reply {
     pub status: u16,
     /// The headers, by lower-case name.
     pub headers: BTreeMap<Box<str>, Box<str>>,
-    /// The body's beginning, at most 64 KiB.
+    /// The body's beginning, at most 4 MiB.
     pub body: Bytes,
 }
 

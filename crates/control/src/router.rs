@@ -53,6 +53,7 @@ fn documented() -> (OpenApiRouter<Control>, OpenApiRouter<Control>) {
         .merge(api::nodes::router())
         .merge(api::rates::router())
         .merge(api::usage::router())
+        .merge(api::leaks::router())
         .merge(api::calls::router())
         .merge(api::providers::router())
         .merge(api::vault::router())

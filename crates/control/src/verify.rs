@@ -1,5 +1,5 @@
-//! Tells a credential's state by one call that costs nothing, read with the provider's own error table: what is wrong,
-//! and what to do about it.
+//! Tells a credential's state by calls that cost nothing. Which calls, and what their answers mean, is the catalogue's to
+//! say; here they are made.
 
 use crate::{
     error::{Answer, ApiError},
@@ -7,11 +7,11 @@ use crate::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use bytes::Bytes;
-use keyward_catalogue::reading;
-use keyward_domain::{
-    provider::{Cause, Probe, Provider},
-    secret::PlainKey,
+use keyward_catalogue::{
+    probing::{self, Depth, Inquiry, Question, Verdict},
+    reading,
 };
+use keyward_domain::{provider::Provider, secret::PlainKey};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -33,17 +33,20 @@ pub(crate) enum State {
     Unknown,
 }
 
-/// What a check found, and what to do.
-#[derive(Debug, Clone)]
-pub(crate) struct Verdict {
-    /// In one word.
-    pub state: State,
-    /// As the error table names it; [`Cause::Healthy`] when all is well.
-    pub cause: Cause,
-    /// What the owner should do; empty when there is nothing to do.
-    pub remedy: String,
-    /// The HTTP status, when there was an answer.
-    pub http_status: Option<u16>,
+impl State {
+    /// The word for a state that is told more finely.
+    pub(crate) const fn of(state: probing::State) -> Self {
+        match state {
+            probing::State::Live => Self::Alive,
+            probing::State::Restricted | probing::State::RateLimited | probing::State::WrongNetwork => Self::Limited,
+            probing::State::NoMoney => Self::NoMoney,
+            probing::State::Revoked | probing::State::Expired | probing::State::Leaked | probing::State::Invalid => {
+                Self::Dead
+            }
+            probing::State::Unreachable => Self::Unreachable,
+            probing::State::Unknown => Self::Unknown,
+        }
+    }
 }
 
 /// Which endpoint a check is for.
@@ -59,78 +62,38 @@ pub(crate) struct Target<'a> {
     pub allow_private: bool,
 }
 
-/// Makes the provider's zero-cost call with the secret.
+/// Makes the provider's zero-cost calls with the secret.
 ///
 /// # Errors
 /// 409 when the catalogue knows no such call for the provider.
 pub(crate) async fn verify(outbound: &dyn Outbound, target: &Target<'_>, secret: &PlainKey) -> Answer<Verdict> {
-    let fits = |probe: &&Probe| !(probe.admin || target.own && is_absolute(probe));
-    let probe = target.provider.probes.iter().find(fits).ok_or_else(|| {
+    let place = probing::Target { provider: target.provider, base_url: target.base_url, own: target.own };
+    let mut inquiry = Inquiry::new(place, Depth::default()).map_err(|_| {
         let place = if target.own { "this credential's own API root" } else { &*target.provider.name };
         ApiError::conflict("no_probe", format!("there is no free call that tells a key's state at {place}"))
             .hint("make a small call through the gateway instead; its outcome shows in the credential's health")
     })?;
-    let call = call(target, probe, secret)?;
-    Ok(match outbound.call(call).await {
-        Ok(reply) => judge(target.provider, probe, &reply),
-        Err(error) => Verdict {
-            state: State::Unreachable,
-            cause: Cause::Unknown,
-            remedy: match &error {
-                CallError::Forbidden(_) => {
-                    format!("{error}: if this endpoint is your own, add the credential with --allow-private-address")
-                }
-                CallError::BadUrl(_) | CallError::Unreachable(_) | CallError::Timeout => {
-                    format!("{error}: check the base URL and the server's way out to the internet")
-                }
-            },
-            http_status: None,
-        },
-    })
-}
-
-/// Whether a check goes to an address of its own, and not below the API root.
-fn is_absolute(probe: &Probe) -> bool {
-    !probe.path.starts_with('/')
-}
-
-fn call(target: &Target<'_>, probe: &Probe, secret: &PlainKey) -> Answer<Call> {
-    let auth = &target.provider.auth;
-    let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("keyward/", env!("CARGO_PKG_VERSION"))));
-    for (name, value) in &target.provider.api.default_headers {
-        let name = HeaderName::try_from(&**name).map_err(ApiError::internal)?;
-        headers.insert(name, HeaderValue::try_from(&**value).map_err(ApiError::internal)?);
+    while let Some(question) = inquiry.next() {
+        match outbound.call(call(&question, target.allow_private, secret)?).await {
+            Ok(reply) => hear(&mut inquiry, &reply, secret),
+            Err(error) => inquiry.unheard(&error.to_string(), remedy(&error)),
+        }
     }
-    if probe.body.is_some() {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    // SECRET: written into the provider's own header of the check, marked so that nothing prints it.
-    #[expect(clippy::disallowed_methods, reason = "the check presents the credential to its provider")]
-    let mut value = {
-        let whole = Zeroizing::new([auth.prefix.as_bytes(), secret.expose()].concat());
-        HeaderValue::from_bytes(&whole).map_err(|_| {
-            ApiError::conflict("secret_unsendable", "the stored secret has characters that cannot stand in a header")
-        })?
-    };
-    value.set_sensitive(true);
-    headers.insert(HeaderName::try_from(&*auth.header).map_err(ApiError::internal)?, value);
-    let url = if is_absolute(probe) {
-        probe.path.to_string()
-    } else {
-        format!("{}{}", target.base_url.trim_end_matches('/'), probe.path)
-    };
-    Ok(Call {
-        method: Method::from_bytes(probe.method.as_bytes()).map_err(ApiError::internal)?,
-        url,
-        headers,
-        body: probe.body.as_ref().map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes())),
-        allow_private: target.allow_private,
-    })
+    Ok(inquiry.verdict())
 }
 
-fn judge(provider: &Provider, probe: &Probe, reply: &Reply) -> Verdict {
+const fn remedy(error: &CallError) -> &'static str {
+    match error {
+        CallError::Forbidden(_) => {
+            "Check the base URL; if this endpoint is your own, add the credential with --allow-private-address."
+        }
+        CallError::BadUrl(_) | CallError::Unreachable(_) | CallError::Timeout => {
+            "Check the base URL and the server's way out to the internet."
+        }
+    }
+}
+
+fn hear(inquiry: &mut Inquiry<'_>, reply: &Reply, secret: &PlainKey) {
     let body = String::from_utf8_lossy(&reply.body);
     let answer = reading::Answer {
         status: Some(reply.status),
@@ -138,24 +101,35 @@ fn judge(provider: &Provider, probe: &Probe, reply: &Reply) -> Verdict {
         headers: &reply.headers,
         body: &body,
     };
-    let (cause, remedy) = reading::probed(provider, probe, answer);
-    let state = match cause {
-        Cause::Healthy => State::Alive,
-        cause if cause.is_dead() => State::Dead,
-        cause if cause.is_broke() => State::NoMoney,
-        Cause::KeyRestricted
-        | Cause::NetworkNotAllowed
-        | Cause::RateLimited
-        | Cause::ModelUnavailable
-        | Cause::RegionBlocked => State::Limited,
-        _ => State::Unknown,
+    // SECRET: only to be taken out of what is kept of the answer.
+    #[expect(clippy::disallowed_methods, reason = "what the provider repeats of the key is masked")]
+    inquiry.heard(answer, secret.expose());
+}
+
+fn call(question: &Question<'_>, allow_private: bool, secret: &PlainKey) -> Answer<Call> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("keyward/", env!("CARGO_PKG_VERSION"))));
+    for (name, value) in &question.headers {
+        let name = HeaderName::try_from(*name).map_err(ApiError::internal)?;
+        headers.insert(name, HeaderValue::try_from(*value).map_err(ApiError::internal)?);
+    }
+    // SECRET: written into the provider's own header of the check, marked so that nothing prints it.
+    #[expect(clippy::disallowed_methods, reason = "the check presents the credential to its provider")]
+    let mut value = {
+        let whole = Zeroizing::new([question.secret_prefix.as_bytes(), secret.expose()].concat());
+        HeaderValue::from_bytes(&whole).map_err(|_| {
+            ApiError::conflict("secret_unsendable", "the stored secret has characters that cannot stand in a header")
+        })?
     };
-    let remedy = if remedy.is_empty() && state != State::Alive {
-        format!("the provider answered {} in a way the catalogue does not know: ask again later", reply.status)
-    } else {
-        remedy.to_owned()
-    };
-    Verdict { state, cause, remedy, http_status: Some(reply.status) }
+    value.set_sensitive(true);
+    headers.insert(HeaderName::try_from(question.secret_header).map_err(ApiError::internal)?, value);
+    Ok(Call {
+        method: Method::from_bytes(question.method.as_bytes()).map_err(ApiError::internal)?,
+        url: question.url.clone(),
+        headers,
+        body: Bytes::from(question.body.clone()),
+        allow_private,
+    })
 }
 
 #[cfg(test)]
@@ -163,6 +137,7 @@ mod tests {
     use super::*;
     use crate::outbound::Pending;
     use keyward_catalogue::Catalogue;
+    use keyward_domain::provider::Cause;
     use std::sync::Mutex;
 
     /// Answers every call with one reply, and keeps the call.
@@ -199,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn a_living_key_is_alive_and_its_header_is_sensitive() {
         let (verdict, call) = check("openai", reply(200, "{}")).await;
-        assert_eq!((verdict.state, verdict.cause), (State::Alive, Cause::Healthy));
+        assert_eq!((State::of(verdict.state), verdict.cause), (State::Alive, Cause::Healthy));
         assert_eq!(call.url, "https://example.test/v1/models");
         let value = call.headers.get("authorization").expect("sent");
         assert!(value.is_sensitive());
@@ -209,23 +184,12 @@ mod tests {
     #[tokio::test]
     async fn a_secret_for_an_own_api_root_goes_nowhere_else() {
         let catalogue = Catalogue::embedded().expect("a catalogue");
-        let mut absolute = 0;
-        for provider in catalogue.providers() {
-            let fake = Fake { reply: reply(200, "{}"), seen: Mutex::new(None) };
-            let target = Target { provider, base_url: "https://example.test/v1", own: true, allow_private: false };
-            let asked = verify(&fake, &target, &PlainKey::new(b"secret".to_vec())).await;
-            match fake.seen.into_inner().expect("not poisoned") {
-                Some(call) => {
-                    assert!(call.url.starts_with("https://example.test/v1/"), "{}: {}", provider.id, call.url);
-                }
-                None => assert_eq!(asked.expect_err("not asked").code(), "no_probe", "{}", provider.id),
-            }
-            absolute += provider.probes.iter().filter(|probe| is_absolute(probe)).count();
-        }
-        assert!(absolute > 0, "Hugging Face's check is not below its API root");
-        let hugging_face = catalogue.provider("huggingface").expect("known");
+        let provider = catalogue.provider("huggingface").expect("known");
         let fake = Fake { reply: reply(200, "{}"), seen: Mutex::new(None) };
-        let target = Target { provider: hugging_face, base_url: "https://r.test/v1", own: false, allow_private: false };
+        let target = Target { provider, base_url: "https://example.test/v1", own: true, allow_private: false };
+        let refused = verify(&fake, &target, &PlainKey::new(b"secret".to_vec())).await.expect_err("not asked");
+        assert_eq!(refused.code(), "no_probe");
+        let target = Target { own: false, ..target };
         verify(&fake, &target, &PlainKey::new(b"secret".to_vec())).await.expect("a verdict");
         let call = fake.seen.into_inner().expect("not poisoned").expect("called");
         assert!(call.url.starts_with("https://huggingface.co/"), "{}", call.url);
@@ -235,18 +199,18 @@ mod tests {
     async fn errors_are_read_with_the_providers_table() {
         let dead = r#"{"error":{"message":"Incorrect API key provided","type":"invalid_request_error","code":"invalid_api_key"}}"#;
         let (verdict, _) = check("openai", reply(401, dead)).await;
-        assert_eq!(verdict.state, State::Dead);
+        assert_eq!(State::of(verdict.state), State::Dead);
         assert!(verdict.cause.is_dead() && !verdict.remedy.is_empty(), "{verdict:?}");
         let broke = r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#;
         let (verdict, _) = check("openai", reply(429, broke)).await;
-        assert_eq!(verdict.state, State::NoMoney, "{verdict:?}");
+        assert_eq!(State::of(verdict.state), State::NoMoney, "{verdict:?}");
         let (verdict, _) = check("openai", reply(418, "not JSON")).await;
-        assert_eq!(verdict.state, State::Unknown, "{verdict:?}");
+        assert_eq!(State::of(verdict.state), State::Unknown, "{verdict:?}");
     }
 
     #[tokio::test]
     async fn no_answer_is_no_verdict_on_the_key() {
         let (verdict, _) = check("openai", Err(CallError::Timeout)).await;
-        assert_eq!((verdict.state, verdict.http_status), (State::Unreachable, None));
+        assert_eq!((State::of(verdict.state), verdict.http_status), (State::Unreachable, None));
     }
 }

@@ -1,7 +1,6 @@
 //! Calls to providers: one request out, one answer back, on a connection that is kept for the next call.
 //! HTTP/1.1 is spoken here, inline in the calling task; HTTP/2 by hyper. No redirects, no proxies, no decompression.
 
-pub(crate) mod address;
 pub(crate) mod connect;
 pub(crate) mod decode;
 pub(crate) mod exchange;

@@ -6,15 +6,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Uri, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use keyward_control::outbound::{Call, CallError, Outbound, Pending, Reply};
+use keyward_domain::address;
 use keyward_gateway::Origin;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -24,7 +20,7 @@ use tokio_rustls::TlsConnector;
 /// For everything together.
 const LIMIT: Duration = Duration::from_secs(20);
 /// As much of an answer as is looked at.
-const LARGEST: usize = 64 << 10;
+const LARGEST: usize = 4 << 20;
 
 /// Calls over the network.
 pub(crate) struct Network {
@@ -84,15 +80,6 @@ pub(crate) fn tls(extra: Option<&Path>) -> anyhow::Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-/// Whether the gateway would connect to an address: asked of the gateway's own rule.
-fn allowed(address: IpAddr, allow_private: bool) -> bool {
-    let host = match address {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("[{v6}]"),
-    };
-    Origin::parse(&format!("http{}://{host}", if allow_private { "" } else { "s" }), allow_private, false).is_ok()
-}
-
 fn unreachable(error: impl std::fmt::Display) -> CallError {
     CallError::Unreachable(error.to_string())
 }
@@ -101,12 +88,12 @@ fn unreachable(error: impl std::fmt::Display) -> CallError {
 async fn connect(host: &str, port: u16, allow_private: bool) -> Result<TcpStream, CallError> {
     let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(unreachable)?.collect();
     let mut last = CallError::Unreachable("the name has no address".to_owned());
-    for address in found {
-        if !allowed(address.ip(), allow_private) {
-            last = CallError::Forbidden(address.ip());
+    for peer in found {
+        if !address::allowed(peer.ip(), allow_private) {
+            last = CallError::Forbidden(peer.ip());
             continue;
         }
-        match TcpStream::connect(address).await {
+        match TcpStream::connect(peer).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = unreachable(error),
         }

@@ -26,22 +26,30 @@ statements! {
         set environment = $2, name = $3, status = $4, base_url = $5, allow_private = $6, use_order = $7, weight = $8,
         version = $9, fingerprint = $10, updated_at = $11, row_version = $12, mac = $13
         where id = $1 and row_version = $14";
-    VERSION = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at
+    VERSION = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at, leak_mark
         from credential_versions where credential_id = $1 and version = $2";
-    VERSIONS_OF = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at
+    VERSIONS_OF = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at, leak_mark
         from credential_versions where credential_id = $1 order by version";
     CURRENT_VERSIONS = "select v.credential_id, v.version, v.sealed, v.wrapping_key, v.fingerprint, v.created_at,
-        v.erased_at
+        v.erased_at, v.leak_mark
         from credential_versions v join credentials c on c.id = v.credential_id and c.version = v.version
         order by v.credential_id";
-    VERSIONS_OUTSIDE = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at
+    VERSIONS_OUTSIDE = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at, leak_mark
         from credential_versions
         where erased_at is null and wrapping_key <> $1 and (credential_id > $2 or (credential_id = $2 and version > $3))
         order by credential_id, version limit $4";
     COUNT_OUTSIDE = "select count(*) from credential_versions where erased_at is null and wrapping_key <> $1";
     INSERT_VERSION = "insert into credential_versions
-        (credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at)
-        values ($1, $2, $3, $4, $5, $6, $7)";
+        (credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at, leak_mark)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    VERSIONS_MARKED = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at, leak_mark
+        from credential_versions where leak_mark = $1 order by credential_id, version";
+    VERSIONS_UNMARKED = "select credential_id, version, sealed, wrapping_key, fingerprint, created_at, erased_at, leak_mark
+        from credential_versions
+        where leak_mark is null and erased_at is null and (credential_id > $1 or (credential_id = $1 and version > $2))
+        order by credential_id, version limit $3";
+    MARK_VERSION = "update credential_versions set leak_mark = $3
+        where credential_id = $1 and version = $2 and leak_mark is null";
     REWRAP_VERSION = "update credential_versions set sealed = $3, wrapping_key = $4
         where credential_id = $1 and version = $2 and wrapping_key = $5 and erased_at is null";
     ERASE_VERSION = "update credential_versions set sealed = $3, erased_at = $4
@@ -113,6 +121,8 @@ row! {
         pub created_at: Millis,
         /// When the ciphertext was erased.
         pub erased_at: Option<Millis>,
+        /// What tells that a found secret was this one. None until it is made.
+        pub leak_mark: Option<Vec<u8>>,
     }
 }
 
@@ -233,6 +243,36 @@ impl Store {
         )
     }
 
+    /// All versions whose secret has this mark, also those whose secret is destroyed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn versions_marked(&self, mark: &[u8]) -> Result<Vec<CredentialVersionRow>, Error> {
+        read!(self, fetch_all, CredentialVersionRow, "the credentials' secrets", VERSIONS_MARKED, mark)
+    }
+
+    /// Versions with a secret and without a mark, in a fixed order, after a given one. Begin with the nil id and version 0.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn versions_unmarked(
+        &self,
+        after: (CredentialId, u64),
+        limit: u32,
+    ) -> Result<Vec<CredentialVersionRow>, Error> {
+        let (credential, version, limit) = (after.0.uuid(), stored(after.1), i64::from(limit));
+        read!(
+            self,
+            fetch_all,
+            CredentialVersionRow,
+            "the credentials' secrets",
+            VERSIONS_UNMARKED,
+            credential,
+            version,
+            limit
+        )
+    }
+
     /// How many versions are not sealed under this wrapping key.
     ///
     /// # Errors
@@ -331,9 +371,24 @@ impl Write {
             row.wrapping_key.as_str(),
             row.fingerprint.as_slice(),
             row.created_at,
-            row.erased_at
+            row.erased_at,
+            row.leak_mark.as_deref()
         )
         .map(drop)
+    }
+
+    /// Stores what tells that a found secret was this version's. Answers whether it was missing.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn mark_credential_version(
+        &mut self,
+        credential: CredentialId,
+        version: u64,
+        mark: &[u8],
+    ) -> Result<bool, Error> {
+        let rows = run!(self, "credential version", MARK_VERSION, credential.uuid(), stored(version), mark)?;
+        Ok(rows > 0)
     }
 
     /// Replaces a version's ciphertext with one under another wrapping key. `before` is the row as it was read.

@@ -25,7 +25,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: &[Step] = steps![1 "0001_first", 2 "0002_budgets", 3 "0003_ledger"];
+const STEPS: &[Step] = steps![1 "0001_first", 2 "0002_budgets", 3 "0003_ledger", 4 "0004_leaks"];
 
 /// How often a migration is tried again that another process may have applied.
 const AGAIN: usize = 3 * STEPS.len();
@@ -95,6 +95,7 @@ mod tests {
         (1, "29d64abb544abb7f3e1b108b37986156", "24a74b42fcea2069b692a6e3fd3fa0fc"),
         (2, "1b7b63b00e0e5a6ca6223f311b65f1ff", "9934dfe6875c699f1fabf67c8a043f1b"),
         (3, "77a59256ec01a4a3295146d3ee76da01", "83e99ca7ab508aee9fb2704e1a94204c"),
+        (4, "7567b8cb27ed8a94c1b48c5fb22eb079", "b2fc58ada63cf525b3c592d6cde5356d"),
     ];
 
     fn hex(checksum: &[u8]) -> String {

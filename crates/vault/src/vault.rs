@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
 use keyward_domain::{
     Millis,
+    leak::{LeakKey, LeakPrint},
     secret::{Fingerprint, Place, PlainKey, Sealed},
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -229,6 +230,33 @@ impl Vault {
             code.update(part);
         }
         Fingerprint(bytes(code))
+    }
+
+    /// The key that clients make questions with: derived for this alone, and one way. It opens and seals nothing.
+    #[must_use]
+    pub fn leak_key(&self) -> LeakKey {
+        let mut code = self.state.load().fingerprint.code();
+        code.update(b"keyward leak key 1");
+        LeakKey::new(bytes(code))
+    }
+
+    /// What is stored of a secret so that a question about it can be answered: hashed once more, with a key that no
+    /// client has.
+    #[must_use]
+    pub fn leak_mark(&self, print: &LeakPrint) -> [u8; 32] {
+        let mut code = self.state.load().fingerprint.code();
+        code.update(b"keyward leak mark 1");
+        code.update(&print.0);
+        bytes(code)
+    }
+
+    /// The same of the secret itself.
+    #[must_use]
+    pub fn leak_mark_of(&self, secret: &PlainKey) -> [u8; 32] {
+        // SECRET: only hashed, under keys of its own.
+        #[expect(clippy::disallowed_methods, reason = "the vault hashes it")]
+        let print = self.leak_key().of_secret(secret.expose());
+        self.leak_mark(&print)
     }
 
     /// The master key, encrypted to a recovery recipient. Safe to store beside the database; to be made anew whenever the

@@ -6,8 +6,8 @@ use crate::{
     Control, api,
     health::{self, Finder},
     publish::ACTIVE,
-    verify::State,
 };
+use keyward_catalogue::probing::State;
 use keyward_domain::audit::Actor;
 use keyward_store::Error;
 
@@ -32,7 +32,7 @@ async fn run(control: &Control) -> Result<String, Error> {
         }
         asked += 1;
         let Ok(verdict) = api::credentials::ask(control, &row).await else { continue };
-        if verdict.state != State::Alive {
+        if verdict.state != State::Live {
             continue;
         }
         back += 1;

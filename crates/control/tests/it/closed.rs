@@ -50,8 +50,13 @@ async fn a_token_that_may_only_look_changes_nothing() {
     let before = app.store.change_version().await.unwrap();
     for (method, path) in calls.into_iter().filter(|(method, _)| method != Method::GET) {
         let (status, _) = app.raw(method.clone(), &path, Some(&auditor), Body::from("{}")).await;
-        // The one call with a token of its own does not know this one.
-        let expected = if path.ends_with("/setup/owner") { 401 } else { 403 };
+        let expected = match path.rsplit('/').next() {
+            // The one call with a token of its own does not know this one.
+            Some("owner") => 401,
+            // A question, whose words are too many for a query. This one is none.
+            Some("match") => 400,
+            _ => 403,
+        };
         assert_eq!(status, expected, "{method} {path}");
     }
     assert_eq!(app.store.change_version().await.unwrap(), before);

@@ -15,6 +15,7 @@ mod closed;
 mod collect;
 mod credentials;
 mod keys;
+mod leaks;
 mod nodes;
 mod pages;
 mod projects;

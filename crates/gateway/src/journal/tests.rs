@@ -466,6 +466,7 @@ fn holds_whose_calls_have_ended_are_skipped_where_that_is_wanted() {
     assert_eq!(told(&batch), "3 (1)", "one has ended, and the other has waited long enough");
     assert_eq!((reader.take_skipped(), reader.is_waiting()), (vec![id(3)], false));
     assert_eq!(until(&reader, &batch), Some(9));
+    drop(reader);
     // The end may come in another batch.
     let mut reader = journal.reader().skipping_settled();
     let batches: Vec<String> =

@@ -2,8 +2,9 @@
 
 use crate::{
     stream::Io,
-    upstream::{Error, address, origin::Endpoint},
+    upstream::{Error, origin::Endpoint},
 };
+use keyward_domain::address;
 use std::{
     cell::RefCell,
     collections::HashMap,

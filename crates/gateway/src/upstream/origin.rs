@@ -1,7 +1,7 @@
 //! Where a credential's calls go: scheme, host, port and base path, read once from its base URL.
 //! Never made from anything in a request.
 
-use crate::upstream::address;
+use keyward_domain::address;
 use rustls_pki_types::ServerName;
 use std::{net::IpAddr, sync::Arc};
 

@@ -89,6 +89,7 @@ pub(crate) fn credential_version(number: u32, version: u64) -> CredentialVersion
         fingerprint: mac(number + 7),
         created_at: NOW,
         erased_at: None,
+        leak_mark: (version == 2).then(|| mac(number)),
     }
 }
 

@@ -174,6 +174,18 @@ fn fingerprints_tell_secrets_and_providers_apart_but_not_blank_space() {
 }
 
 #[test]
+fn a_question_about_a_secret_is_answered_by_its_mark() {
+    let (vault, _) = made();
+    let print = vault.leak_key().of_secret(b"abc");
+    assert_eq!(vault.leak_mark(&print), vault.leak_mark_of(&plain(" abc\n")));
+    assert_ne!(vault.leak_mark(&print), print.0, "what is stored is not what is asked");
+    assert_ne!(vault.leak_mark_of(&plain("abd")), vault.leak_mark(&print));
+    let other = made().0;
+    assert_ne!(other.leak_key().bytes(), vault.leak_key().bytes());
+    assert_ne!(other.leak_mark(&print), vault.leak_mark(&print));
+}
+
+#[test]
 fn the_recovery_copy_gives_the_master_key_back() {
     let (vault, rows) = made();
     let kept = recovery::generate();

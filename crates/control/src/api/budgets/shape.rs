@@ -72,6 +72,13 @@ pub(crate) struct Budget {
     archived_at: Option<String>,
 }
 
+impl Budget {
+    /// What is left of it, in words.
+    pub(crate) fn left_words(&self) -> String {
+        format!("{} USD left of {}", self.left_usd, self.limit)
+    }
+}
+
 /// The projects and keys that budgets are about, each read once.
 #[derive(Default)]
 pub(crate) struct Names {

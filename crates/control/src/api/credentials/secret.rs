@@ -55,6 +55,7 @@ pub(super) fn take(control: &Control, row: &CredentialRow, secret: SecretText) -
             fingerprint: fingerprint.to_vec(),
             created_at: control.now(),
             erased_at: None,
+            leak_mark: Some(control.vault().leak_mark_of(&plain).to_vec()),
         },
         warnings,
     })

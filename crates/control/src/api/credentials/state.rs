@@ -14,6 +14,7 @@ use crate::{
     versions::fault,
 };
 use axum::{Json, extract::State};
+use keyward_catalogue::probing::{Told, Verdict};
 use keyward_domain::times;
 use keyward_store::CredentialRow;
 use serde::Serialize;
@@ -24,11 +25,24 @@ use utoipa::ToSchema;
 pub(super) struct Check {
     /// In one word.
     state: Found,
+    /// The same more finely: `live`, `live_restricted`, `rate_limited`, `no_money`, `wrong_network`, `revoked`, `expired`,
+    /// `leaked`, `invalid`, `unreachable` or `unknown`.
+    detail: &'static str,
+    /// Whether calls can be made with it; null when that cannot be told.
+    usable: Option<bool>,
     /// As the provider's error table names it; `healthy` when all is well.
-    #[schema(value_type = String)]
-    cause: keyward_domain::provider::Cause,
+    cause: String,
+    /// The cause in plain words.
+    because: String,
     /// What to do; empty when there is nothing to do.
     remedy: String,
+    /// What the provider said, without anything secret.
+    said: Option<String>,
+    /// What the provider told about the key besides: models, scopes, organization, limits, what is left to spend.
+    #[schema(value_type = std::collections::BTreeMap<String, Vec<String>>)]
+    facts: Told,
+    /// What was not told, or is not certain.
+    notes: Vec<String>,
     /// The provider's HTTP status, when it answered.
     http_status: Option<u16>,
     /// When, in RFC 3339.
@@ -65,16 +79,22 @@ pub(super) async fn verify(
         health::put(&control, Finder::asking(caller.actor, caller.source), &row, found).await?;
     }
     Ok(Json(Check {
-        state: verdict.state,
-        cause: verdict.cause,
+        state: Found::of(verdict.state),
+        detail: verdict.state.name(),
+        usable: verdict.usable,
+        cause: verdict.named,
+        because: verdict.because,
         remedy: verdict.remedy,
+        said: verdict.said,
+        facts: verdict.facts,
+        notes: verdict.notes,
         http_status: verdict.http_status,
         checked_at: times::show(now),
     }))
 }
 
 /// Opens the credential and makes its provider's zero-cost call.
-pub(crate) async fn ask(control: &Control, row: &CredentialRow) -> Answer<check::Verdict> {
+pub(crate) async fn ask(control: &Control, row: &CredentialRow) -> Answer<Verdict> {
     let provider = control.catalogue().provider(&row.provider).ok_or_else(|| {
         ApiError::conflict("unknown_provider", format!("the provider '{}' is no longer in the catalogue", row.provider))
     })?;
