@@ -2,7 +2,7 @@
 //! in one header and nowhere else; redirects are not followed.
 
 mod problem;
-mod tls;
+pub(crate) mod tls;
 
 use crate::{connect::Target, failure::Failure};
 use bytes::{Bytes, BytesMut};

@@ -100,6 +100,12 @@ impl Input {
         Self { reader, terminal }
     }
 
+    /// The stream itself, for whoever reads it without a bound; nothing is left here.
+    #[must_use]
+    pub fn take(&mut self) -> Box<dyn Read + Send> {
+        std::mem::replace(&mut self.reader, Box::new(io::empty()))
+    }
+
     /// Everything up to the end, at most `limit` bytes; wiped when dropped.
     ///
     /// # Errors

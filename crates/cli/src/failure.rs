@@ -10,6 +10,8 @@ pub enum Verdict {
     Yes,
     /// The answer to the question is no: an invalid key, problems found, a failed proof.
     No,
+    /// There is no answer: something was left undone, such as a file that could not be scanned. Said by the result.
+    Incomplete,
 }
 
 /// What kind of failure it is.

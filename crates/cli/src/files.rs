@@ -57,6 +57,15 @@ pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
 /// # Errors
 /// When the folder or the file cannot be written.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let (mut file, draft) = draft(path)?;
+    file.write_all(content)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&draft, path))
+        .map_err(|error| cannot_write(path, &error))
+}
+
+/// A new file beside a place, and where it lies.
+fn draft(path: &Path) -> Result<(File, PathBuf), Failure> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot_write(folder, &error))?;
     let draft = beside(path, ".new");
@@ -64,11 +73,47 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot_write(&draft, &error)),
         _ => {}
     }
-    let mut file = create(&draft)?;
-    file.write_all(content)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&draft, path))
-        .map_err(|error| cannot_write(path, &error))
+    Ok((create(&draft)?, draft))
+}
+
+/// Writes a report: as [`replace`], but what is no file of content (a device, a pipe, standard output by name) is written
+/// into and stays what it is. Who may do everything would otherwise put a file into the place of `/dev/null`.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn deliver(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    if !is_channel(path) {
+        return replace(path, content);
+    }
+    let written = OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(content));
+    written.map_err(|error| cannot_write(path, &error))
+}
+
+/// Whether a report can be delivered there, found out before the work for it is done.
+///
+/// # Errors
+/// When nothing can be written there.
+pub(crate) fn try_deliver(path: &Path) -> Result<(), Failure> {
+    if is_channel(path) {
+        return Ok(());
+    }
+    if path.is_dir() {
+        return Err(cannot_write(path, &io::ErrorKind::IsADirectory.into()));
+    }
+    let draft = draft(path)?.1;
+    fs::remove_file(&draft).map_err(|error| cannot_write(&draft, &error))
+}
+
+/// Whether something stands there that passes on what is written to it.
+fn is_channel(path: &Path) -> bool {
+    let Ok(there) = path.symlink_metadata() else { return false };
+    let passes_on = |about: &fs::Metadata| !about.is_file() && !about.is_dir() && !about.is_symlink();
+    if !there.is_symlink() {
+        return passes_on(&there);
+    }
+    // `/dev/stdout` leads to a file as often as to a pipe.
+    fs::read_link(path).is_ok_and(|target| target.starts_with("/proc"))
+        || path.metadata().is_ok_and(|to| passes_on(&to))
 }
 
 /// A name beside a file: the same with an ending.
@@ -130,6 +175,7 @@ fn cannot_read(path: &Path, error: &io::Error) -> Failure {
 mod tests {
     use super::*;
     use serde_json::Value;
+    use std::os::unix::fs::FileTypeExt;
 
     fn mode(path: &Path) -> u32 {
         path.metadata().unwrap().permissions().mode() & 0o777
@@ -148,6 +194,31 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"first");
         settle(&draft, &folder.path().join("b")).unwrap();
         assert!(!draft.exists() && folder.path().join("b").exists());
+    }
+
+    #[test]
+    fn a_report_goes_into_devices_and_does_not_take_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let null = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        deliver(&null, b"gone").unwrap();
+        assert!(null.symlink_metadata().unwrap().is_symlink());
+        assert!(null.metadata().unwrap().file_type().is_char_device());
+        // Where a link leads to a file, the link goes: nobody has us write elsewhere by leaving a link.
+        let (elsewhere, link) = (folder.path().join("elsewhere"), folder.path().join("link"));
+        fs::write(&elsewhere, "kept").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        deliver(&link, b"report").unwrap();
+        assert!(link.symlink_metadata().unwrap().is_file());
+        assert_eq!((fs::read(&link).unwrap(), fs::read(&elsewhere).unwrap()), (b"report".to_vec(), b"kept".to_vec()));
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+        let before = names();
+        try_deliver(&link).unwrap();
+        try_deliver(&folder.path().join("new")).unwrap();
+        assert!(try_deliver(folder.path()).unwrap_err().error.contains("cannot write"));
+        assert!(try_deliver(&link.join("below")).is_err());
+        assert_eq!(names(), before);
+        assert!(is_channel(Path::new("/dev/null")) && !is_channel(folder.path()) && !is_channel(&link));
     }
 
     #[test]

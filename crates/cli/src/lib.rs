@@ -10,6 +10,7 @@ mod files;
 mod parse;
 mod paste;
 mod policy;
+mod probing;
 mod recovery;
 mod secret;
 mod text;
@@ -86,6 +87,7 @@ fn drive(mut app: App, command: tree::Command) -> Ended {
     Ended::Status(match outcome {
         Ok(Verdict::Yes) => 0,
         Ok(Verdict::No) => 1,
+        Ok(Verdict::Incomplete) => 3,
         Err(failure) => fail(&mut app.context, &failure),
     })
 }

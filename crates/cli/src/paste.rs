@@ -1,6 +1,10 @@
 //! A look at what was pasted, by the catalogue's key shapes: is it another provider's key, or one that administers
 //! the whole account? And the mask for words that an error would repeat.
 
+pub(crate) mod defect;
+mod kinds;
+pub(crate) mod owner;
+
 use keyward_catalogue::Catalogue;
 use keyward_scanner::{Concern, Shapes};
 

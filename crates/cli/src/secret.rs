@@ -2,6 +2,7 @@
 //! line. They leave this room in one request body and nowhere else.
 
 use crate::{context::Context, failure::Failure};
+use keyward_catalogue::Catalogue;
 use keyward_domain::{api_token, secret::PlainKey, token};
 use zeroize::Zeroizing;
 
@@ -19,11 +20,19 @@ pub(crate) fn read(context: &mut Context, from_env: Option<&str>, what: &str) ->
         return tidy(value.as_bytes(), name);
     }
     if context.input.terminal {
-        let typed = rpassword::prompt_password(format!("{what} (not shown): "))
-            .map_err(|error| Failure::failed(format!("cannot read the secret from the terminal: {error}")))?;
-        return tidy(Zeroizing::new(typed).as_bytes(), "what was typed");
+        return tidy(prompt(what)?.as_bytes(), "what was typed");
     }
     tidy(&context.input.all(LONGEST)?, "standard input")
+}
+
+/// Asks for a secret at the terminal, without showing it. `what` names it.
+///
+/// # Errors
+/// When the terminal cannot be read.
+pub(crate) fn prompt(what: &str) -> Result<Zeroizing<String>, Failure> {
+    rpassword::prompt_password(format!("{what} (not shown): "))
+        .map(Zeroizing::new)
+        .map_err(|error| Failure::failed(format!("cannot read the secret from the terminal: {error}")))
 }
 
 /// The secret without the white space around it. `place` says where it came from.
@@ -77,6 +86,19 @@ pub(crate) fn refuse_argument() -> Failure {
         .hint("if that was a real secret, replace it: it has been seen")
 }
 
+/// Refuses words of the command line in which a key stands where a name or a path belongs: what is wrong with them would
+/// show it.
+///
+/// # Errors
+/// When one holds a key.
+pub(crate) fn refuse_among<'w>(catalogue: &Catalogue, mut words: impl Iterator<Item = &'w str>) -> Result<(), Failure> {
+    let telling = |word: &str| {
+        let mut shapes = catalogue.shapes().iter().filter(|shape| shape.is_telling());
+        token::parse(word).is_ok() || shapes.any(|shape| shape.find_in(word).next().is_some())
+    };
+    if words.any(telling) { Err(refuse_argument()) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +136,18 @@ mod tests {
         assert!(read(&mut context("x", &[]), Some("NOT_SET"), "Key").is_err());
         let long: &'static str = Box::leak("x".repeat(LONGEST + 1).into_boxed_str());
         assert!(read(&mut context(long, &[]), None, "Key").is_err());
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_a_name_is_not_repeated() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let shape = catalogue.shapes().iter().find(|shape| &*shape.provider == "groq").unwrap();
+        let key = keyward_catalogue::sample::text(&shape.pattern, 7).unwrap();
+        for words in [vec!["OPENAI_API_KEY", &key], vec![&*format!("https://a.test/v1?key={key}")]] {
+            let failure = refuse_among(&catalogue, words.into_iter()).unwrap_err();
+            assert!(failure.status() == 2 && !format!("{failure:?}").contains(&key), "{failure:?}");
+        }
+        assert!(refuse_among(&catalogue, ["OPENAI_API_KEY", "sk-", "src/main.rs"].into_iter()).is_ok());
     }
 
     #[test]

@@ -33,8 +33,9 @@ Examples:
   keyward key create --project shop --env production --name web --provider openai --expires 30d
   keyward budget set --project shop '20 USD/month'
   keyward usage --by key --since 24h
+  keyward scan --git
 
-Exit status: 0 yes, 1 the answer is no, 2 wrong usage or failure."
+Exit status: 0 yes, 1 the answer is no, 2 wrong usage or failure; 3 of `scan`: not everything was looked at."
 )]
 pub(crate) struct Root {
     /// What to do.
@@ -56,6 +57,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Rate(commands::rate::Rate),
     Usage(commands::usage::Usage),
+    Check(Box<commands::check::Check>),
+    Scan(Box<commands::scan::Scan>),
+    #[command(subcommand)]
+    Hook(commands::hook::Hook),
     #[command(subcommand)]
     Provider(commands::provider::Provider),
     #[command(subcommand)]
@@ -83,6 +88,9 @@ impl Command {
             Self::Budget(command) => command.run(app).await,
             Self::Rate(command) => command.run(app).await,
             Self::Usage(command) => command.run(app).await,
+            Self::Check(command) => command.run(app).await,
+            Self::Scan(command) => command.run(app).await,
+            Self::Hook(command) => command.run(app).await,
             Self::Provider(command) => command.run(app).await,
             Self::Vault(command) => command.run(app).await,
             Self::Backup(command) => command.run(app).await,
@@ -99,7 +107,7 @@ impl Command {
 }
 
 /// In which order help shows the commands: the way somebody meets them.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 22] = [
     "serve",
     "project",
     "credential",
@@ -107,6 +115,9 @@ const ORDER: [&str; 19] = [
     "budget",
     "rate",
     "usage",
+    "check",
+    "scan",
+    "hook",
     "provider",
     "vault",
     "backup",
@@ -142,8 +153,11 @@ fn graft(tree: clap::Command, parent: &[&'static str], guest: &clap::Command) ->
 }
 
 /// Adds the shared options to a command and all below it, so that they may stand anywhere on the command line.
+/// A command's own option of the same name stands in a shared one's place: `scan` writes more formats.
 fn with_shared(command: clap::Command) -> clap::Command {
-    command.args(shared()).mut_subcommands(with_shared)
+    let own: Vec<clap::Id> = command.get_arguments().map(|argument| argument.get_id().clone()).collect();
+    let shared = shared().into_iter().filter(|argument| !own.contains(argument.get_id()));
+    command.args(shared).mut_subcommands(with_shared)
 }
 
 const FORMAT: &str = "format";

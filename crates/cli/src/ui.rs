@@ -28,6 +28,7 @@ pub struct Ui {
     /// Whether standard error is a terminal.
     pub err_terminal: bool,
     colour: bool,
+    out_colour: bool,
     /// The terminal's width in columns, when it is one.
     pub width: Option<u16>,
 }
@@ -36,14 +37,15 @@ impl Ui {
     /// The process's own streams. `colour_wanted` is false when `NO_COLOR` is set or the terminal is dumb.
     #[must_use]
     pub fn of_process(colour_wanted: bool) -> Self {
-        let err_terminal = io::stderr().is_terminal();
+        let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
             format: Format::Text,
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
-            out_terminal: io::stdout().is_terminal(),
+            out_terminal,
             err_terminal,
             colour: colour_wanted && err_terminal,
+            out_colour: colour_wanted && out_terminal,
             width: terminal_size::terminal_size().map(|(width, _)| width.0),
         }
     }
@@ -51,8 +53,8 @@ impl Ui {
     /// Streams that somebody else reads, such as a test.
     #[must_use]
     pub fn of_streams(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
-        let (out_terminal, err_terminal, colour) = (false, false, false);
-        Self { format: Format::Text, out, err, out_terminal, err_terminal, colour, width: None }
+        let (out_terminal, err_terminal, colour, out_colour) = (false, false, false, false);
+        Self { format: Format::Text, out, err, out_terminal, err_terminal, colour, out_colour, width: None }
     }
 
     /// Writes a result: as JSON, or as the text made from it.
@@ -124,10 +126,22 @@ impl Ui {
         let _closed = write!(self.err, "{} ", text::line(words)).and_then(|()| self.err.flush());
     }
 
+    /// Whether a result on standard output may be coloured.
+    #[must_use]
+    pub(crate) const fn colours(&self) -> bool {
+        self.out_colour
+    }
+
+    /// Shows progress on standard error, over what was there before, whatever the format; for callers that know it to
+    /// be a terminal that nothing else is written to meanwhile.
+    pub(crate) fn over(&mut self, words: &str) {
+        let _closed = write!(self.err, "\r\u{1b}[K{}", text::line(words)).and_then(|()| self.err.flush());
+    }
+
     /// Shows progress on a terminal, over what was there before; says nothing elsewhere.
     pub fn progress(&mut self, words: &str) {
         if self.err_terminal && self.format == Format::Text {
-            let _closed = write!(self.err, "\r\u{1b}[K{}", text::line(words)).and_then(|()| self.err.flush());
+            self.over(words);
         }
     }
 

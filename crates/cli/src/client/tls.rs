@@ -34,8 +34,29 @@ pub(super) async fn wrap(target: &Target, stream: TcpStream) -> Result<TlsStream
     })
 }
 
-fn certificate_fault(error: &std::io::Error) -> Option<&rustls::Error> {
+/// What is wrong with the other side's certificate, when that is what an error says.
+pub(crate) fn certificate_fault(error: &std::io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
+}
+
+/// TLS towards providers: the platform's trust, and what a file names besides.
+///
+/// # Errors
+/// When the file cannot be used, or the platform has no trust to offer.
+pub(crate) fn towards_providers(extra: Option<&Path>) -> Result<ClientConfig, Failure> {
+    let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
+    let fault = |error: rustls::Error| Failure::failed(format!("cannot set up TLS: {error}"));
+    let roots = extra.map(certificates).transpose()?.unwrap_or_default();
+    let verifier =
+        rustls_platform_verifier::Verifier::new_with_extra_roots(roots, Arc::clone(&provider)).map_err(fault)?;
+    let mut configuration = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(fault)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(configuration)
 }
 
 fn configuration(target: &Target) -> Result<ClientConfig, Failure> {

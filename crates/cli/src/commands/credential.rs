@@ -276,17 +276,25 @@ impl Named {
     async fn verify(self, app: &mut App) -> Outcome {
         let route = Route::new(&["credentials", &self.credential, "verify"])?;
         let check = app.client()?.post(route, &serde_json::json!({})).await?;
-        let fields = [
-            plain("state", "/state"),
-            plain("cause", "/cause"),
-            plain("remedy", "/remedy"),
-            plain("http status", "/http_status"),
-            time("checked", "/checked_at"),
-        ];
-        app.done(&check, |check, _| table::record(check, &fields))?;
-        match check.get("state").and_then(Value::as_str) {
-            Some("alive" | "limited") => Ok(Verdict::Yes),
-            Some("dead" | "no_money") => Ok(Verdict::No),
+        app.done(&check, |check, _| {
+            let at = |pointer: &str| table::at(check, pointer);
+            let mut fields = vec![
+                ("state", at("/state")),
+                ("cause", at("/cause")),
+                ("because", at("/because")),
+                ("remedy", at("/remedy")),
+                ("it said", at("/said")),
+                ("http status", at("/http_status")),
+                ("checked", table::moment(&at("/checked_at"))),
+            ];
+            fields.extend(super::check::facts(check));
+            fields.extend(items_of(check, "notes").map(|note| ("note", table::words(note))));
+            table::pairs(&fields)
+        })?;
+        let usable = check.get("usable").and_then(Value::as_bool);
+        match (usable, check.get("state").and_then(Value::as_str)) {
+            (Some(true), _) | (None, Some("alive" | "limited")) => Ok(Verdict::Yes),
+            (Some(false), _) | (None, Some("dead" | "no_money")) => Ok(Verdict::No),
             _ => Err(Failure::failed("it could not be told whether the credential works")),
         }
     }
@@ -316,9 +324,14 @@ impl Replace {
     }
 }
 
+/// The elements of a list, none when it is not there.
+fn items_of<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
 /// Shows a credential that took a secret in, with what the server finds odd about it.
 fn show_new(app: &mut App, credential: &Value) -> Outcome {
-    for warning in credential.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+    for warning in items_of(credential, "warnings") {
         app.context.ui.warn(&table::words(warning));
     }
     app.done(credential, |credential, _| record(credential))
