@@ -91,6 +91,14 @@ impl Terminal {
         self.keyboard.write_all(format!("{line}\n").as_bytes()).expect("the terminal takes what is typed");
     }
 
+    /// Types a line that may be seen.
+    ///
+    /// # Panics
+    /// When the terminal does not take it.
+    pub fn type_line(&mut self, line: &str) {
+        self.keyboard.write_all(format!("{line}\n").as_bytes()).expect("the terminal takes what is typed");
+    }
+
     /// Everything that showed so far.
     #[must_use]
     pub fn shown(&self) -> &str {

@@ -23,6 +23,8 @@ pub enum State {
     Restricted,
     /// It may not be used from this address.
     WrongIp,
+    /// The provider does not serve the country that the call comes from.
+    WrongRegion,
     /// It has no access to the model.
     ModelUnknown,
     /// The account is out of money.
@@ -39,7 +41,7 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Live,
         Self::Revoked,
         Self::Disabled,
@@ -47,6 +49,7 @@ impl State {
         Self::Leaked,
         Self::Restricted,
         Self::WrongIp,
+        Self::WrongRegion,
         Self::ModelUnknown,
         Self::NoMoney,
         Self::CapReached,
@@ -66,6 +69,7 @@ impl State {
             Self::Leaked => "leaked",
             Self::Restricted => "restricted",
             Self::WrongIp => "wrong-ip",
+            Self::WrongRegion => "wrong-region",
             Self::ModelUnknown => "model-unknown",
             Self::NoMoney => "no-money",
             Self::CapReached => "cap-reached",
@@ -77,7 +81,10 @@ impl State {
 
     /// Whether the state concerns the key whatever it is used for, and not just inference.
     pub(crate) const fn closes_everything(self) -> bool {
-        matches!(self, Self::Revoked | Self::Disabled | Self::Expired | Self::Leaked | Self::WrongIp)
+        matches!(
+            self,
+            Self::Revoked | Self::Disabled | Self::Expired | Self::Leaked | Self::WrongIp | Self::WrongRegion
+        )
     }
 }
 

@@ -81,11 +81,27 @@ impl Call<'_> {
         self.method == method && self.path == path
     }
 
+    /// Whether the call asks about the key itself, which every key may.
+    pub(crate) fn tells_about_key(&self) -> bool {
+        tells_about_key(self.service, self.full_path)
+    }
+
     /// Whether the call makes the provider compute something.
     pub(crate) fn is_inference(&self) -> bool {
         let segments = self.segments();
         let housekeeping = ["files", "batches", "uploads", "cachedContents", "check-api-key"];
         self.method == Method::POST && !segments.iter().any(|segment| housekeeping.contains(segment))
+    }
+}
+
+/// Whether a path tells about the key that calls it.
+pub(crate) fn tells_about_key(service: Service, path: &str) -> bool {
+    match service {
+        Service::OpenRouter => path == "/api/v1/key",
+        Service::Xai => path == "/v1/api-key",
+        Service::Cohere => path == "/v1/check-api-key",
+        Service::HuggingFace => path == "/api/whoami-v2",
+        _ => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The providers' own small APIs: Cohere, Replicate, `ElevenLabs`, and the paths that tell about a key.
 
 use super::{
+    account::State,
     call::Call,
     openai,
     reply::{Reply, Stream, event},
@@ -18,17 +19,12 @@ pub(super) fn answer(call: &Call<'_>) -> Option<Reply> {
         Service::Cohere => cohere(call),
         Service::Replicate => replicate(call),
         Service::ElevenLabs => elevenlabs(call),
-        Service::DeepSeek if call.is(&Method::GET, "/user/balance") => Some(Reply::json(
-            200,
-            &json!({
-            "is_available": true,
-            "balance_infos": [{"currency": "USD", "total_balance": "110.00", "granted_balance": "10.00",
-            "topped_up_balance": "100.00"}]}),
-        )),
+        Service::DeepSeek if call.is(&Method::GET, "/user/balance") => Some(balance(call.account.state)),
         Service::OpenRouter if call.is(&Method::GET, "/api/v1/key") => Some(Reply::json(
             200,
             &json!({
-            "data": {"label": "sk-or-v1-abc...123", "limit": 100, "limit_remaining": 74.5, "limit_reset": "monthly",
+            "data": {"label": "sk-or-v1-abc...123", "limit": 100, "limit_reset": "monthly",
+            "limit_remaining": if call.account.state == State::CapReached { json!(0) } else { json!(74.5) },
             "usage": 25.5,
                      "is_free_tier": false, "is_management_key": false, "is_provisioning_key": false,
                      "expires_at": null}}),
@@ -43,13 +39,15 @@ pub(super) fn answer(call: &Call<'_>) -> Option<Reply> {
             &json!({
             "redacted_api_key": "xai-...wxyz", "user_id": "u", "name": "emulated", "team_id": "t",
             "acls": ["api-key:endpoint:*", "api-key:model:*"], "api_key_id": "k", "team_blocked": false,
-            "api_key_blocked": false, "api_key_disabled": false}),
+            "api_key_blocked": call.account.state == State::Leaked,
+            "api_key_disabled": call.account.state == State::Disabled}),
         )),
         Service::HuggingFace if call.is(&Method::GET, "/api/whoami-v2") => Some(Reply::json(
             200,
             &json!({
             "type": "user", "name": "emulated", "fullname": "Emulated", "canPay": true, "isPro": false, "orgs": [],
-            "auth": {"type": "access_token", "accessToken": {"displayName": "t", "role": "read",
+            "auth": {"type": "access_token", "accessToken": {"displayName": "t",
+            "role": if call.account.state == State::Restricted { "fineGrained" } else { "read" },
             "createdAt": "2026-01-01T00:00:00Z"}}}),
         )),
         Service::Perplexity if call.is(&Method::POST, "/search") => Some(Reply::json(
@@ -59,6 +57,18 @@ pub(super) fn answer(call: &Call<'_>) -> Option<Reply> {
         )),
         _ => None,
     }
+}
+
+fn balance(state: State) -> Reply {
+    let empty = matches!(state, State::NoMoney | State::CapReached);
+    let (total, granted, paid) = if empty { ("0.00", "0.00", "0.00") } else { ("110.00", "10.00", "100.00") };
+    Reply::json(
+        200,
+        &json!({
+        "is_available": !empty,
+        "balance_infos": [{"currency": "USD", "total_balance": total, "granted_balance": granted,
+        "topped_up_balance": paid}]}),
+    )
 }
 
 fn cohere(call: &Call<'_>) -> Option<Reply> {

@@ -16,6 +16,11 @@ use serde_json::{Value, json};
 pub(super) fn answer(call: &Call<'_>) -> Option<Reply> {
     let segments = call.segments();
     let reply = match (call.method, segments.as_slice()) {
+        (&Method::POST, ["chat", "completions"])
+            if call.service == Service::Perplexity && call.json.get("messages").is_none() =>
+        {
+            incomplete(call)
+        }
         (&Method::POST, ["chat", "completions"] | ["fim" | "beta" | "agents", "completions"] | ["completions"]) => {
             chat::answer(call)
         }
@@ -52,6 +57,16 @@ pub(super) fn answer(call: &Call<'_>) -> Option<Reply> {
         _ => return None,
     };
     Some(reply)
+}
+
+/// What Perplexity says to a request without a conversation.
+fn incomplete(call: &Call<'_>) -> Reply {
+    let parts = Parts {
+        kind: "bad_request",
+        message: "['body', 'model']: Field required; ['body', 'messages']: Field required",
+        ..Parts::default()
+    };
+    refusals::error(call.service, call.surface, 400, &parts)
 }
 
 fn admin_refusal(call: &Call<'_>) -> Reply {

@@ -69,16 +69,26 @@ pub(crate) fn at_once(service: Service, surface: Surface, state: State, secret: 
 pub(crate) fn by_state(call: &Call<'_>) -> Option<Reply> {
     let (state, secret) = (call.account.state, call.account.secret.as_str());
     let model = call.model();
+    // A request that asks for nothing is looked at before anything is counted.
+    if call.service == Service::Perplexity && call.json == json!({}) && !state.closes_everything() {
+        return None;
+    }
     let applies = match state {
         State::Live => false,
-        State::Restricted => !call.is_inference(),
+        State::Restricted => !call.is_inference() && !call.tells_about_key(),
         State::ModelUnknown
         | State::NoMoney
         | State::CapReached
         | State::RateLimited
         | State::Overloaded
         | State::PromptTooLong => call.is_inference(),
-        State::Revoked | State::Disabled | State::Expired | State::Leaked | State::WrongIp => true,
+        State::Revoked
+        | State::Disabled
+        | State::Expired
+        | State::Leaked
+        | State::WrongIp
+        // Those that got here may be asked about all the same.
+        | State::WrongRegion => !call.tells_about_key(),
     };
     let state = if applies {
         state

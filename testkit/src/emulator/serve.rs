@@ -134,7 +134,11 @@ fn decide(shared: &Shared, head: &request::Parts, keys: &[String], account: Opti
     }
     let Some(first) = keys.first() else { return refusals::missing(service, surface) };
     let Some(account) = account else { return refusals::unknown(service, surface, first) };
-    if account.state.closes_everything() {
+    // xAI still tells what became of a key that was switched off.
+    let tells = service == Service::Xai
+        && matches!(account.state, State::Disabled | State::Leaked)
+        && super::call::tells_about_key(service, path);
+    if account.state.closes_everything() && !tells {
         return refusals::at_once(service, surface, account.state, &account.secret, account.script.echo);
     }
     if let Some(raw) = &account.script.raw {

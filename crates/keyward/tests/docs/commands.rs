@@ -14,11 +14,13 @@ const HEAD: &str = "\
 What `--help` says of every command, on one page. The page is made from the program; a test keeps it so.
 
 Results go to standard output; notes, warnings, errors (`error:`) and what to do about them (`hint:`) go to standard error.
-With `--format json` a result is one JSON value. Every command but `completions`, `man`, `logout`, `provider check` and the
+With `--format json` a result is one JSON value. Every command but `completions`, `man`, `logout`, `provider check`, `hook` and the
 three that work on the data folder itself (`serve`, `restore`, `vault recover`) calls the control API of a server. Without a
-server, `provider list`, `provider show` and `provider price` tell what the built-in catalogue holds.
+server, `provider list`, `provider show` and `provider price` tell what the built-in catalogue holds, and `scan` does all but say
+whose the secrets are ([scan](scan.md)).
 
-**Exit status**: 0 yes, or done; 1 the answer is no; 2 wrong usage or failure. Where 1 can happen, the command says so.
+**Exit status**: 0 yes, or done; 1 the answer is no; 2 wrong usage or failure; 3, of `scan`, not everything was looked at. Where 1
+can happen, the command says so.
 
 ## Options of all commands
 

@@ -37,7 +37,8 @@ fn script(document: &str) -> String {
     script
 }
 
-/// The document's addresses become those of this run; a credential for OpenAI reaches the emulator instead.
+/// The document's addresses become those of this run; a credential for OpenAI, and a check of its key, reach the emulator
+/// instead.
 fn adapt(script: &str, server: &Keyward, openai: &str) -> String {
     let (gateway, admin) = (server.gateway().to_string(), server.admin().to_string());
     script
@@ -50,6 +51,10 @@ fn adapt(script: &str, server: &Keyward, openai: &str) -> String {
                     "--provider openai ",
                     &format!("--provider openai --base-url {openai} --allow-private-address "),
                 );
+            }
+            if line.starts_with("keyward check") && !line.contains("--base-url") && !line.contains("--vault") {
+                let place = format!("keyward check --base-url {openai} --allow-private-address");
+                return line.replacen("keyward check", &place, 1);
             }
             line
         })
@@ -108,6 +113,11 @@ fn limiting_a_key_does_what_it_says() {
 }
 
 #[test]
+fn finding_leaked_keys_does_what_it_says() {
+    run("docs/how-to/find-leaked-keys.md");
+}
+
+#[test]
 fn setting_a_budget_does_what_it_says() {
     run("docs/how-to/set-a-budget.md");
 }
@@ -115,6 +125,11 @@ fn setting_a_budget_does_what_it_says() {
 #[test]
 fn backing_up_and_recovering_does_what_it_says() {
     run("docs/how-to/back-up-and-recover.md");
+}
+
+#[test]
+fn checking_a_key_does_what_it_says() {
+    run("docs/how-to/check-a-key.md");
 }
 
 #[test]
@@ -133,7 +148,9 @@ fn every_document_with_something_to_run_is_run() {
         "README.md",
         "docs/how-to/add-a-provider.md",
         "docs/how-to/back-up-and-recover.md",
+        "docs/how-to/check-a-key.md",
         "docs/how-to/connect.md",
+        "docs/how-to/find-leaked-keys.md",
         "docs/how-to/limit-a-key.md",
         "docs/how-to/set-a-budget.md",
         "docs/operations.md",

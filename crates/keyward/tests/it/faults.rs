@@ -28,15 +28,15 @@ struct Keys {
 }
 
 impl Keys {
-    /// Both below a budget of their project.
-    fn make(world: &World) -> Self {
+    /// Both below a budget of their project; the narrow one has this budget of its own.
+    fn make(world: &World, narrow: &str) -> Self {
         world.credential(Service::OpenAi, "main", Script::default());
         let key = |name| world.key(name, json!({"providers": ["openai"]}));
         let keys = Self { wide: key("wide"), narrow: key("narrow") };
         for (scope, limit) in [
             (json!({"project": PROJECT}), "2000 USD/month"),
             (json!({"key": "wide"}), "1000 USD/total"),
-            (json!({"key": "narrow"}), "0.006 USD/total"),
+            (json!({"key": "narrow"}), narrow),
         ] {
             let _id = spending::budget(world, scope, limit);
         }
@@ -128,7 +128,7 @@ fn a_disk_that_fills_up_under_load_loses_no_money_and_passes() {
     server.launch();
     let ledger = room.ledger(&server);
     let mut world = World::around(server, &[Service::OpenAi]);
-    let keys = Keys::make(&world);
+    let keys = Keys::make(&world, "0.006 USD/total");
     let watch = Watch::begin(&ledger);
     let load = keys.begin(&world, &calls, Pace { rest: Duration::ZERO, ..PACE });
     keys.wait(&calls, "calls answered before the disk is full");
@@ -191,7 +191,7 @@ fn while_somebody_locks_the_database_leases_pay_and_everything_goes_on_afterward
     let mut world =
         World::with_options(&[Service::OpenAi], spending::priced(folder.path(), Options::default(), &calls));
     let ledger = Ledger::of(&world);
-    let keys = Keys::make(&world);
+    let keys = Keys::make(&world, "0.03 USD/total");
     let watch = Watch::begin(&ledger);
     let load = keys.begin(&world, &calls, PACE);
     keys.wait(&calls, "calls answered before the lock");

@@ -9,6 +9,7 @@
 
 mod books;
 mod canary;
+mod checking;
 mod clocks;
 mod connections;
 mod country;
@@ -18,12 +19,15 @@ mod failover;
 mod faults;
 mod first_run;
 mod golden;
+mod hooks;
 mod jobs;
+mod leaks;
 mod matrix;
 mod operators;
 mod ownership;
 mod postgres;
 mod records;
+mod repository;
 mod revocation;
 mod sdk;
 mod shapes;

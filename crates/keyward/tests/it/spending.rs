@@ -23,7 +23,7 @@ use std::{
 };
 
 /// How many calls have a name.
-const NAMES: usize = 12_000;
+const NAMES: usize = 24_000;
 /// The price of a token, in nano-dollars.
 const INPUT: i64 = 150;
 const OUTPUT: i64 = 600;

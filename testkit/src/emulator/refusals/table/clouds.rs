@@ -33,6 +33,12 @@ pub(super) fn openai(state: State, secret: &str, model: &str) -> Row {
             "Your IP 203.0.113.9 is not authorized to \
             access this project.",
         ),
+        State::WrongRegion => Row::new(
+            403,
+            "request_forbidden",
+            Some("unsupported_country_region_territory"),
+            "Country, region, or territory not supported",
+        ),
         State::ModelUnknown => Row::new(
             404,
             KIND,
@@ -89,7 +95,7 @@ pub(super) fn anthropic(state: State, model: &str) -> Row {
             None,
             "Your API key does not have permission to use the specified resource.",
         ),
-        State::WrongIp => {
+        State::WrongIp | State::WrongRegion => {
             Row::new(403, "permission_error", None, "Your IP address isn't in this organization's allowed range.")
         }
         State::ModelUnknown => Row::new(404, "not_found_error", None, format!("model: {model}")),
@@ -147,6 +153,9 @@ pub(super) fn gemini(state: State, model: &str) -> Row {
             restriction.",
         )
         .because("API_KEY_IP_ADDRESS_BLOCKED"),
+        State::WrongRegion => {
+            Row::new(400, "FAILED_PRECONDITION", None, "User location is not supported for the API use.")
+        }
         State::ModelUnknown => Row::new(
             404,
             "NOT_FOUND",
@@ -191,7 +200,7 @@ pub(super) fn bedrock(state: State, model: &str) -> Row {
         State::Live | State::Revoked | State::Disabled | State::Expired | State::Leaked => {
             unknown(Service::Bedrock, "")
         }
-        State::Restricted | State::WrongIp => Row::new(
+        State::Restricted | State::WrongIp | State::WrongRegion => Row::new(
             403,
             "AccessDeniedException",
             None,
@@ -228,7 +237,9 @@ pub(super) fn azure(state: State) -> Row {
             "The principal lacks the required data action to \
             perform this operation.",
         ),
-        State::WrongIp => Row::new(403, "403", Some("403"), "Access denied due to Virtual Network/Firewall rules."),
+        State::WrongIp | State::WrongRegion => {
+            Row::new(403, "403", Some("403"), "Access denied due to Virtual Network/Firewall rules.")
+        }
         State::ModelUnknown => Row::new(
             404,
             "DeploymentNotFound",

@@ -16,7 +16,7 @@ pub(super) fn openrouter(state: State, model: &str) -> Row {
         State::Restricted => {
             Row::new(403, "permission_denied", None, "Only management keys can perform this operation")
         }
-        State::WrongIp => Row::new(403, "permission_denied", None, "Access denied."),
+        State::WrongIp | State::WrongRegion => Row::new(403, "permission_denied", None, "Access denied."),
         State::ModelUnknown => Row::new(400, "invalid_request", None, format!("{model} is not a valid model ID")),
         State::NoMoney => Row::new(
             402,
@@ -51,7 +51,8 @@ pub(super) fn deepseek(state: State, secret: &str, model: &str) -> Row {
         | State::Expired
         | State::Leaked
         | State::Restricted
-        | State::WrongIp => unknown(Service::DeepSeek, secret),
+        | State::WrongIp
+        | State::WrongRegion => unknown(Service::DeepSeek, secret),
         State::ModelUnknown => {
             Row::new(400, "invalid_request_error", Some("invalid_request_error"), format!("Model Not Exist: {model}"))
         }
@@ -79,7 +80,7 @@ pub(super) fn mistral(state: State, model: &str) -> Row {
         State::Live | State::Revoked | State::Disabled | State::Expired | State::Leaked => {
             unknown(Service::Mistral, "")
         }
-        State::Restricted | State::WrongIp => {
+        State::Restricted | State::WrongIp | State::WrongRegion => {
             Row::new(403, "forbidden", Some("1100"), "You cannot use this resource with your current plan.")
         }
         State::ModelUnknown => Row::new(400, "invalid_model", Some("1500"), format!("Invalid model: {model}")),
@@ -104,7 +105,7 @@ pub(super) fn xai(state: State, secret: &str, model: &str) -> Row {
         State::Live | State::Revoked | State::Expired => unknown(Service::Xai, secret),
         State::Disabled => Row::new(403, "permission-denied", None, "The API key is disabled."),
         State::Leaked => Row::new(403, "permission-denied", None, "The API key is blocked."),
-        State::Restricted | State::WrongIp => Row::new(
+        State::Restricted | State::WrongIp | State::WrongRegion => Row::new(
             403,
             "permission-denied",
             None,
@@ -159,7 +160,9 @@ pub(super) fn other(service: Service, state: State, secret: &str, model: &str) -
             ),
             _ => Row::new(403, kind, Some("forbidden"), "This token does not have sufficient permissions."),
         },
-        State::WrongIp => Row::new(403, kind, Some("forbidden"), "Access from this address is not allowed."),
+        State::WrongIp | State::WrongRegion => {
+            Row::new(403, kind, Some("forbidden"), "Access from this address is not allowed.")
+        }
         State::ModelUnknown => Row::new(
             404,
             kind,
