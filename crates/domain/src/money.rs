@@ -77,12 +77,17 @@ impl fmt::Display for Money {
         let sign = if self.0 < 0 { "-" } else { "" };
         let nano = self.0.unsigned_abs();
         let unit = Self::PER_USD.unsigned_abs();
-        let (whole, fraction) = (nano / unit, nano % unit);
+        let (whole, mut fraction) = (nano / unit, nano % unit);
         if fraction == 0 {
             return write!(f, "{sign}{whole}");
         }
-        let fraction = format!("{fraction:09}");
-        write!(f, "{sign}{whole}.{}", fraction.trim_end_matches('0'))
+        // HOT: answers carry what is left of a budget; numbers cost less than a text that is cut.
+        let mut digits = 9;
+        while fraction % 10 == 0 {
+            fraction /= 10;
+            digits -= 1;
+        }
+        write!(f, "{sign}{whole}.{fraction:0digits$}")
     }
 }
 

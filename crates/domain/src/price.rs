@@ -7,8 +7,8 @@ use crate::{
     provider::Counter,
     usage::{Units, Usage},
 };
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 /// Nano-USD per million tokens. Times a token count this gives femto-USD, so no precision is lost before the sum.
 pub type PerMillion = i64;
@@ -204,14 +204,19 @@ fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Mi
     }
 }
 
+/// Where prices stand, by provider, and by model in lower case.
+///
+/// HOT: looked into twice for each call. What stands here the operator wrote, and callers only look, so a fast hash that
+/// can be guessed is good enough.
+type Index = FxHashMap<Box<str>, FxHashMap<Box<str>, Vec<usize>>>;
+
 /// All prices, immutable, with a version that goes onto every recorded call.
 #[derive(Debug, Default)]
 pub struct PriceBook {
     /// The version: the data file's own, plus a digest of the operator's overlay when there is one.
     pub version: Box<str>,
     prices: Vec<Price>,
-    /// By provider, and by model in lower case.
-    index: HashMap<Box<str>, HashMap<Box<str>, Vec<usize>>>,
+    index: Index,
 }
 
 impl Fees {
@@ -385,7 +390,7 @@ impl PriceBook {
     /// operator's overlay wins when it is given last.
     #[must_use]
     pub fn new(version: &str, prices: Vec<Price>) -> Self {
-        let mut index: HashMap<Box<str>, HashMap<Box<str>, Vec<usize>>> = HashMap::new();
+        let mut index = Index::default();
         for (position, price) in prices.iter().enumerate().rev() {
             let models = index.entry(price.provider.clone()).or_default();
             for name in std::iter::once(&price.model).chain(&price.aliases) {

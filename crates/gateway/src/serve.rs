@@ -147,6 +147,7 @@ impl Gateway {
             let thread = Thread { shared: Arc::clone(&gateway.shared), lane, messages, accepts, random };
             let done = done.clone();
             let spawned = thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
+                let _keeps = keyward_heap::keep();
                 let cut = thread.run().unwrap_or_else(|error| {
                     tracing::error!(%error, "a gateway thread cannot run");
                     0

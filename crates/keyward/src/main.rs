@@ -5,6 +5,9 @@ use keyward_cli::{Guest, failure::Failure};
 use keyward_server::{Failed, OfflineCommand};
 use std::process::ExitCode;
 
+#[global_allocator]
+static HEAP: keyward_heap::Heap = keyward_heap::Heap;
+
 fn main() -> ExitCode {
     keyward_cli::run(std::env::args_os(), &guests())
 }

@@ -98,6 +98,7 @@ pub(crate) fn collector(
 ) -> std::io::Result<JoinHandle<bool>> {
     std::thread::Builder::new().name("collector".to_owned()).spawn(move || {
         background::give_way();
+        let _keeps = keyward_heap::keep();
         let mut recovery = Recovery { recovered, said: false, next: Instant::now() };
         loop {
             // All that was read until here is stored.

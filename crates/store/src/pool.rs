@@ -69,7 +69,7 @@ const WAL_LIMIT: &str = "67108864";
 /// are moved less often.
 const WAL_PAGES: &str = "4000";
 /// Page cache of each connection; negative means KiB.
-const CACHE_KIB: &str = "-8000";
+const CACHE_KIB: &str = "-3000";
 
 /// PostgreSQL only.
 const SYNCED: &str =

@@ -31,6 +31,8 @@ struct LaneState {
     next: u64,
     /// How many records may still be written under the tickets that are out.
     promised: usize,
+    /// Where events get their form. HOT: kept, because clearing it for each event would cost as much as filling it.
+    scratch: Box<[u8; LONGEST]>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,7 +50,8 @@ pub(super) struct Unsynced {
 
 impl Lane {
     pub(super) fn new(stream: Arc<Stream>) -> Self {
-        let state = LaneState { current: None, spares: VecDeque::new(), next: 1, promised: 0 };
+        let state =
+            LaneState { current: None, spares: VecDeque::new(), next: 1, promised: 0, scratch: Box::new([0; LONGEST]) };
         Self { stream, state: Mutex::new(state) }
     }
 
@@ -126,9 +129,7 @@ impl Writer {
     /// Writes an event. It survives the end of the process from the moment this returns. Where it stands is told;
     /// `None` when there was no room, which tickets prevent.
     pub fn append(&self, event: &Entry<'_>) -> Option<Position> {
-        let mut buffer = [0; LONGEST];
-        let length = record::encode_event(event, &mut buffer).or_else(|| record::encode_shortened(event, &mut buffer));
-        let position = length.and_then(|length| self.write(buffer.get(..length)?));
+        let position = self.write(event);
         if position.is_none() {
             self.inner.files.note_lost();
             tracing::error!("an event found no room in the journal and is lost");
@@ -136,14 +137,18 @@ impl Writer {
         position
     }
 
-    fn write(&self, payload: &[u8]) -> Option<Position> {
-        let room = record::room(payload.len());
+    fn write(&self, event: &Entry<'_>) -> Option<Position> {
         let capacity = self.inner.files.capacity();
-        let mut state = self.lane.lock();
+        let mut lane = self.lane.lock();
+        let state = &mut *lane;
+        let scratch = &mut state.scratch;
+        let length = record::encode_event(event, scratch).or_else(|| record::encode_shortened(event, scratch))?;
+        let room = record::room(length);
         if state.current.as_ref().is_none_or(|active| active.at + room > capacity) {
-            self.turn(&mut state)?;
+            self.turn(state)?;
         }
         let sequence = state.next;
+        let payload = state.scratch.get(..length)?;
         let active = state.current.as_mut()?;
         let (at, salt) = (active.at, active.segment.head.salt);
         let mut prefix = [0; PREFIX];
@@ -164,7 +169,7 @@ impl Writer {
         active.at += room;
         active.segment.committed.store(active.at as u64, Ordering::Release);
         state.next += 1;
-        drop(state);
+        drop(lane);
         self.inner.files.note_written(room);
         Some(Position { stream: self.lane.stream.id, sequence })
     }

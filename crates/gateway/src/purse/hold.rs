@@ -2,13 +2,17 @@
 
 use super::{Place, till::seat};
 use keyward_domain::{Millis, Money, budget::LeaseId};
+use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// How many scopes there are: organisation, project, environment, key. HOT: so many places need no memory of their own.
+const SCOPES: usize = 4;
 
 /// Money set aside for one call, the same amount on every account. Dropped before the call was sent, it is free again;
 /// dropped afterwards without a settlement (a panic, a lost task), it stays gone: in doubt it is charged.
 #[derive(Debug, Default)]
 pub(crate) struct MoneyHold {
-    places: Vec<Arc<Place>>,
+    places: SmallVec<[Arc<Place>; SCOPES]>,
     amount: i64,
     sent: bool,
     /// Once it stands in the journal: what it is charged to there.
@@ -17,7 +21,7 @@ pub(crate) struct MoneyHold {
 
 impl MoneyHold {
     pub(super) fn new(budgets: usize, amount: i64) -> Self {
-        Self { places: Vec::with_capacity(budgets), amount, sent: false, leases: Vec::new() }
+        Self { places: SmallVec::with_capacity(budgets), amount, sent: false, leases: Vec::new() }
     }
 
     pub(super) fn add(&mut self, place: Arc<Place>) {
