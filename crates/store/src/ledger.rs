@@ -74,15 +74,16 @@ fn slot(at: Millis, slot_ms: Millis) -> Millis {
     at - at.rem_euclid(slot_ms.max(1))
 }
 
-/// Leases as they are stored in a row: eight bytes each.
+/// Leases as they are stored in a row: how many, then each in as few bytes as its number needs.
 pub(crate) fn encode_leases(leases: &[LeaseId]) -> Vec<u8> {
-    leases.iter().flat_map(|lease| lease.0.to_be_bytes()).collect()
+    // HOT: in every row under a budget. Numbers always have a form, and memory has room for it.
+    postcard::to_extend(leases, Vec::with_capacity(1 + 4 * leases.len())).unwrap_or_default()
 }
 
 /// Reads what [`encode_leases`] wrote.
 pub(crate) fn decode_leases(bytes: &[u8]) -> Option<Vec<LeaseId>> {
-    let (whole, rest) = bytes.as_chunks::<8>();
-    rest.is_empty().then(|| whole.iter().map(|eight| LeaseId(u64::from_be_bytes(*eight))).collect())
+    let (leases, rest) = postcard::take_from_bytes(bytes).ok()?;
+    rest.is_empty().then_some(leases)
 }
 
 #[cfg(test)]
@@ -90,11 +91,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leases_are_eight_bytes_each() {
-        let leases = [LeaseId(1), LeaseId(i64::MAX.unsigned_abs())];
-        assert_eq!(decode_leases(&encode_leases(&leases)), Some(leases.to_vec()));
-        assert_eq!(decode_leases(&[]), Some(Vec::new()));
-        assert_eq!(decode_leases(&[0; 9]), None);
+    fn leases_take_few_bytes() {
+        let leases = [LeaseId(1), LeaseId(300), LeaseId(i64::MAX.unsigned_abs())];
+        let bytes = encode_leases(&leases);
+        assert_eq!(bytes.len(), 1 + 1 + 2 + 9);
+        assert_eq!(decode_leases(&bytes), Some(leases.to_vec()));
+        assert_eq!(decode_leases(&encode_leases(&[])), Some(Vec::new()));
+        for wrong in [&[][..], &[2, 1], &[1, 1, 1], &[1, 0x80], &[0xff; 30]] {
+            assert_eq!(decode_leases(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -188,11 +188,27 @@ fn number(row: &Value, column: &str) -> i64 {
     row[column].as_i64().unwrap_or_else(|| panic!("no {column} in {row}"))
 }
 
-/// Leases as they are stored: eight bytes each, here in hexadecimal.
+/// Leases as they are stored, here in hexadecimal: how many, then each with seven bits a byte, the lowest first; the eighth
+/// says that there is more.
 fn numbers(text: &str) -> Vec<i64> {
     let digits: Vec<char> = text.chars().collect();
-    let lease = |digits: &[char]| i64::from_str_radix(&digits.iter().collect::<String>(), 16).expect("a lease");
-    digits.chunks(16).map(lease).collect()
+    let byte = |digits: &[char]| u8::from_str_radix(&digits.iter().collect::<String>(), 16).expect("a byte");
+    let mut bytes = digits.chunks(2).map(byte);
+    let mut number = || {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let byte = bytes.next().expect("a number");
+            number |= i64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return number;
+            }
+        }
+    };
+    let count = number();
+    let leases = (0..count).map(|_| number()).collect();
+    assert_eq!(bytes.next(), None, "more than leases");
+    leases
 }
 
 /// The outcome in what is stored of a call besides: behind the byte that says the form, ten counts of tokens, a list of

@@ -26,7 +26,7 @@ const AT_ONCE: usize = 256;
 const LOCK_TABLES: &str = "select pg_advisory_xact_lock(7525017803302)";
 
 /// The columns of a day table, in order; backups name them too. Those that a statement asks for, and the rest in one
-/// value. `leases` holds eight bytes each, and is null when no budget was above the key.
+/// value. `leases` is null when no budget was above the key.
 pub(crate) const COLUMNS: &[(&str, Kind)] = &[
     ("id", Kind::Id),
     ("at", Kind::Integer),
