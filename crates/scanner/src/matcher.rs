@@ -7,20 +7,23 @@ mod context;
 mod derived;
 mod edges;
 mod fake;
+mod lanes;
 mod link;
 mod marks;
 mod pass;
 mod pem;
+mod places;
 mod proof;
 mod runs;
 mod sieve;
+mod vocabulary;
 
 use crate::{
     Confidence, Hit, Secret,
     rule::{self, Extent, Rule, Rules},
 };
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use beginnings::Beginnings;
+use beginnings::{Begin, Beginnings};
 pub(crate) use fake::entropy;
 use keyward_catalogue::{Catalogue, Keys};
 use marks::Marks;
@@ -75,13 +78,13 @@ pub struct Matcher {
     /// How secrets begin.
     beginnings: Beginnings,
     /// Beginnings that lie too far before the first run to be seen with it.
-    far: Vec<Box<[u8]>>,
+    far: Vec<Begin>,
     /// Other places that are looked at, those beginnings among them.
     marks: Marks,
     /// The rules whose secrets begin in no telling way and are runs, by length.
-    plain: Vec<Vec<(usize, Extent)>>,
+    plain: Vec<Vec<(Extent, Vec<usize>)>>,
     /// Those whose secrets hold other bytes as well.
-    wide: Vec<(usize, Extent)>,
+    wide: Vec<(Extent, Vec<usize>)>,
     /// How secrets begin when they are in base64: the three ways a beginning can lie in its groups of four.
     coded: Lazy,
     /// Whether there is any such form in a text.
@@ -138,11 +141,12 @@ impl Matcher {
                 if beginning.len() >= 3 {
                     begun.entry(beginning).or_default().push(index);
                 } else if let Some(extent) = rule::extent(&rule.pattern) {
-                    for rules in plain.get_mut(extent.least..=extent.most.min(MOST_PLAIN)).into_iter().flatten() {
-                        rules.push((index, extent));
+                    let lengths = extent.least..=extent.most.min(MOST_PLAIN);
+                    for groups in plain.get_mut(lengths).into_iter().flatten() {
+                        join(groups, index, extent, |one| one.alphabet == extent.alphabet);
                     }
                     if extent.wide || extent.most > MOST_PLAIN {
-                        wide.push((index, extent));
+                        join(&mut wide, index, extent, |one| *one == extent);
                     }
                 }
             }
@@ -150,16 +154,19 @@ impl Matcher {
                 worded.entry(word.clone()).or_default().push(index);
             }
         }
-        let far =
-            begun.keys().filter(|beginning| beginning.len() >= 10 && beginning.iter().any(|byte| b"/$".contains(byte)));
-        let far: Vec<_> = far.cloned().collect();
+        let is_far = |beginning: &[u8]| beginning.len() >= 10 && beginning.iter().any(|byte| b"/$".contains(byte));
+        let far: Vec<_> = begun
+            .iter()
+            .filter(|(beginning, _)| is_far(beginning))
+            .map(|(text, rules)| Begin { text: text.clone(), rules: rules.clone() })
+            .collect();
         let coded = begun.keys().filter(|beginning| beginning.len() >= 6).flat_map(|beginning| forms(beginning));
         let (coded, phases): (Vec<_>, Vec<_>) = coded.unzip();
         Self {
             coded_groups: Sieve::new(coded.iter().map(|form: &Vec<u8>| &**form)),
             coded: Lazy::new(coded, false),
             phases,
-            marks: Marks::new(&far),
+            marks: Marks::new(far.iter().map(|begin| &*begin.text)),
             far,
             beginnings: Beginnings::new(begun),
             plain,
@@ -188,6 +195,14 @@ impl Matcher {
         }
         hits.sort_by_key(|hit| hit.span.start);
         hits.into_iter().for_each(found);
+    }
+}
+
+/// Puts a rule to those that look at the same texts.
+fn join(groups: &mut Vec<(Extent, Vec<usize>)>, rule: usize, extent: Extent, same: impl Fn(&Extent) -> bool) {
+    match groups.iter_mut().find(|(one, _)| same(one)) {
+        Some((_, rules)) => rules.push(rule),
+        None => groups.push((extent, vec![rule])),
     }
 }
 

@@ -1,7 +1,7 @@
-//! How secrets begin. A beginning only counts where a word may begin, which is seen at one byte, and what three bytes
+//! How secrets begin. A beginning only counts where a word may begin, which is known of every place, and what three bytes
 //! stand there tells nearly always that none does: so no automaton runs over the text.
 
-use crate::rule::Bytes;
+use super::places::{self, Places};
 use std::{collections::BTreeMap, ops::Range};
 
 /// As many bits as groups are told apart.
@@ -13,8 +13,6 @@ const ESCAPE: usize = 12;
 /// All beginnings of secrets.
 #[derive(Debug)]
 pub(super) struct Beginnings {
-    /// The bytes that they begin with.
-    first: Bytes,
     bits: Box<[u64]>,
     /// The beginnings, by their first two bytes, with the rules that each is of.
     pairs: BTreeMap<[u8; 2], Vec<Begin>>,
@@ -29,10 +27,9 @@ pub(super) struct Begin {
 }
 
 impl Beginnings {
-    /// Takes the beginnings, each of two bytes at least.
+    /// Takes the beginnings, each of two bytes at least, the first of them a letter or a digit.
     pub(super) fn new(all: BTreeMap<Box<[u8]>, Vec<usize>>) -> Self {
         let mut bits = vec![0_u64; BITS / 64].into_boxed_slice();
-        let mut heads = Bytes::NONE;
         let mut pairs = BTreeMap::<[u8; 2], Vec<Begin>>::new();
         for (text, rules) in all {
             let (first, second, third) = match *text {
@@ -40,7 +37,6 @@ impl Beginnings {
                 [first, second] => (first, second, 0..=u8::MAX),
                 _ => continue,
             };
-            heads.insert(first);
             for third in third {
                 let place = place(first, second, third);
                 if let Some(word) = bits.get_mut(place / 64) {
@@ -49,41 +45,43 @@ impl Beginnings {
             }
             pairs.entry([first, second]).or_default().push(Begin { text, rules });
         }
-        Self { first: heads, bits, pairs }
+        Self { bits, pairs }
     }
 
     /// Every beginning in a range of a text that stands where a word may begin.
-    pub(super) fn each(&self, text: &[u8], range: Range<usize>, mut found: impl FnMut(usize, &Begin)) {
-        let mut escaped = 0;
+    pub(super) fn each(&self, text: &[u8], places: &Places, range: Range<usize>, mut found: impl FnMut(usize, &Begin)) {
         // An escape may stand before the range.
-        for at in range.start.saturating_sub(ESCAPE)..range.start {
-            if text.get(at).is_some_and(|byte| begins_escape(*byte)) {
-                escaped = at + ESCAPE;
-            }
+        let from = range.start.saturating_sub(ESCAPE);
+        let mut ends = 0_u128;
+        for block in from / 64..range.end.div_ceil(64) {
+            let base = block * 64;
+            places::each(places.signs(block, &(from..range.end)), |bit| ends |= escape_ends(text, base + bit) << bit);
+            let begins = (places.words(block) | ends as u64) & places::within(block, &range);
+            ends >>= 64;
+            places::each(begins, |bit| {
+                let at = base + bit;
+                if let Some([first, second, more @ ..]) = text.get(at..)
+                    && self.may_begin(*first, *second, more.first().copied().unwrap_or(0))
+                {
+                    self.at(text.get(at..range.end).unwrap_or_default(), [*first, *second], |begin| found(at, begin));
+                }
+            });
         }
-        let mut probe = |at: usize| {
-            if let Some([first, second, more @ ..]) = text.get(at..)
-                && self.may_begin(*first, *second, more.first().copied().unwrap_or(0))
-            {
-                self.at(text.get(at..range.end).unwrap_or_default(), [*first, *second], |begin| found(at, begin));
+    }
+
+    /// Whether one may stand in a short text.
+    pub(super) fn may_stand_in(&self, text: &[u8]) -> bool {
+        let byte = |at: usize| text.get(at).copied().unwrap_or(0);
+        let mut before = 0;
+        (0..text.len()).any(|at| {
+            let (first, second) = (byte(at), byte(at + 1));
+            let goes_on = std::mem::replace(&mut before, first).is_ascii_alphanumeric();
+            let mut stands = first == b'=' && second == b'3';
+            if !goes_on && self.may_begin(first, second, byte(at + 2)) {
+                self.at(text.get(at..).unwrap_or_default(), [first, second], |_| stands = true);
             }
-        };
-        if range.start == 0 {
-            probe(0);
-        }
-        let from = range.start.max(1);
-        for (at, pair) in (from..).zip(text.get(from - 1..range.end).unwrap_or_default().windows(2)) {
-            let &[before, first] = pair else { return };
-            if before.is_ascii_alphanumeric() && at > escaped {
-                continue;
-            }
-            if begins_escape(before) {
-                escaped = at + ESCAPE;
-            }
-            if self.first.has(first) {
-                probe(at);
-            }
-        }
+            stands
+        })
     }
 
     fn may_begin(&self, first: u8, second: u8, third: u8) -> bool {
@@ -101,7 +99,20 @@ fn place(first: u8, second: u8, third: u8) -> usize {
     (usize::from(first) << 10 ^ usize::from(second) << 5 ^ usize::from(third)) % BITS
 }
 
-/// Whether an escape may begin with a byte, after which a word may begin although letters stand before it.
-const fn begins_escape(byte: u8) -> bool {
-    matches!(byte, b'\\' | b'%' | b'[' | b'=')
+/// How far from a sign the escapes may end that begin with it, one bit for each distance: a word may begin there although
+/// letters stand before it.
+fn escape_ends(text: &[u8], at: usize) -> u128 {
+    match text.get(at..) {
+        Some([b'\\', b'x', ..]) => 1 << 4,
+        Some([b'\\', b'u', ..]) => 1 << 6,
+        Some([b'\\', b'0'..=b'9', ..]) => 1 << 2 | 1 << 4,
+        Some([b'\\', b'a'..=b'z', ..]) => 1 << 2,
+        Some([b'%', b'2', b'5', ..]) => 1 << 3 | 1 << 5,
+        Some([b'%', ..] | [b'=', b'3', b'D', ..]) => 1 << 3,
+        Some([b'[', rest @ ..]) => {
+            let digits = rest.iter().take(ESCAPE).take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
+            if rest.get(digits) == Some(&b'm') { 1 << (digits + 2) } else { 0 }
+        }
+        _ => 0,
+    }
 }

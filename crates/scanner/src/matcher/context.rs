@@ -1,6 +1,6 @@
 //! What stands around a text that has no telling beginning: the name it is given, and whose name stands near.
 
-use super::edges;
+use super::{edges, runs, vocabulary};
 use std::ops::Range;
 
 /// How far before a text a word may stand that tells whose it is.
@@ -10,182 +10,11 @@ const AFTER: usize = 140;
 /// How many lines away at most.
 const LINES: usize = 8;
 
-/// Words in a name that say: a secret.
-const SECRET: &[&str] = &[
-    "key",
-    "keys",
-    "apikey",
-    "token",
-    "secret",
-    "secrets",
-    "auth",
-    "authorization",
-    "bearer",
-    "password",
-    "passwd",
-    "pwd",
-    "pass",
-    "credential",
-    "credentials",
-    "cred",
-    "creds",
-    "authtoken",
-    "accesskey",
-    "secretkey",
-    "pat",
-    "accesstoken",
-    "passphrase",
-    "clientsecret",
-];
-
-/// Words in a name that say: not a secret, although it looks random.
-const OTHER: &[&str] = &[
-    "hash",
-    "hashes",
-    "md5",
-    "checksum",
-    "checksums",
-    "crc",
-    "digest",
-    "etag",
-    "commit",
-    "commits",
-    "revision",
-    "rev",
-    "sha",
-    "integrity",
-    "resolved",
-    "request",
-    "requestid",
-    "trace",
-    "traceid",
-    "span",
-    "spanid",
-    "uuid",
-    "guid",
-    "version",
-    "fingerprint",
-    "cache",
-    "cachekey",
-    "build",
-    "ref",
-    "tree",
-    "blob",
-    "parent",
-    "session",
-    "sessionid",
-    "correlation",
-    "id",
-    "ids",
-    "signature",
-    "sig",
-    "nonce",
-    "salt",
-    "iv",
-    "thumbprint",
-    "public",
-    "publickey",
-    "pubkey",
-    "pub",
-    "publishable",
-    "image",
-    "file",
-    "filename",
-    "url",
-    "uri",
-    "path",
-    "src",
-    "href",
-    "asset",
-    "chunk",
-    "chunkhash",
-    "color",
-    "colour",
-    "tenant",
-    "subscription",
-    "object",
-    "oid",
-    "gitsha",
-    "head",
-    "base",
-    "branch",
-    "tag",
-    "snapshot",
-    "serial",
-    "model",
-    "voice",
-    "transcript",
-    "deployment",
-    "etags",
-    "sri",
-    "vector",
-    "seed",
-    "baseline",
-];
-
-/// Names that say nothing of their own, so that the next one before them counts.
-const NEUTRAL: &[&str] = &[
-    "value",
-    "val",
-    "v",
-    "s",
-    "string",
-    "str",
-    "text",
-    "default",
-    "let",
-    "const",
-    "var",
-    "final",
-    "static",
-    "new",
-    "b",
-    "r",
-    "f",
-    "u8",
-    "is",
-    "the",
-    "my",
-    "type",
-    "data",
-    "content",
-    "is",
-    "this",
-    "a",
-    "i",
-    "o",
-    "n",
-    "x",
-    "u",
-    "e",
-    "d",
-    "w",
-    "eq",
-    "of",
-    "here",
-    "public",
-    "private",
-    "export",
-    "set",
-    "setx",
-    "string_value",
-    "return",
-    "val",
-    "name",
-    "env",
-    "quot",
-    "amp",
-    "x22",
-    "u0022",
-];
-
 /// What stands around one text.
 pub(super) struct Around<'t> {
     text: &'t [u8],
     window: Range<usize>,
     at: Range<usize>,
-    /// The words before it, the nearest first.
-    words: Vec<Range<usize>>,
 }
 
 /// What the name that a text is given says of it.
@@ -200,57 +29,51 @@ pub(super) enum Named {
 }
 
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+    runs::is_run(byte)
+}
+
+/// A word without what an escape leaves before it.
+fn unescaped(text: &[u8], word: Range<usize>) -> Range<usize> {
+    let before = word.start.checked_sub(1).and_then(|at| text.get(at));
+    if !before.is_some_and(|byte| matches!(byte, b'\\' | b'%' | b'[' | b';')) {
+        return word;
+    }
+    let ends = (word.start + 1..word.end.min(word.start + 6)).find(|at| edges::after_escape(text, *at));
+    match ends {
+        Some(end) => end..word.end,
+        None if word.len() <= 5 && edges::after_escape(text, word.end) => word.end..word.end,
+        None => word,
+    }
 }
 
 impl<'t> Around<'t> {
     pub(super) fn new(text: &'t [u8], at: Range<usize>) -> Self {
-        let mut from = at.start.saturating_sub(BEFORE);
-        let mut to = (at.end + AFTER).min(text.len());
-        let mut newlines = 0;
-        for place in (from..at.start).rev() {
-            if text.get(place) == Some(&b'\n') {
-                newlines += 1;
-                if newlines > LINES {
-                    from = place;
-                    break;
+        let from = at.start.saturating_sub(BEFORE);
+        let before = text.get(from..at.start).unwrap_or_default();
+        let from = from + memchr::memrchr_iter(b'\n', before).nth(LINES).unwrap_or(0);
+        let after = text.get(at.end..text.len().min(at.end + AFTER)).unwrap_or_default();
+        let to = at.end + memchr::memchr_iter(b'\n', after).nth(2).unwrap_or(after.len());
+        Self { text, window: from..to, at }
+    }
+
+    /// The words before it, the nearest first.
+    fn words(&self) -> impl Iterator<Item = Range<usize>> {
+        let (text, from, mut end) = (self.text, self.window.start, self.at.start);
+        let word = move || {
+            while end > from {
+                let before = text.get(from..end).unwrap_or_default();
+                end -= before.iter().rev().take_while(|byte| !is_word(**byte)).count();
+                let before = text.get(from..end).unwrap_or_default();
+                let start = end - before.iter().rev().take_while(|byte| is_word(**byte)).count();
+                let word = unescaped(text, start..end);
+                end = start;
+                if !word.is_empty() {
+                    return Some(word);
                 }
             }
-        }
-        newlines = 0;
-        for place in at.end..to {
-            if text.get(place) == Some(&b'\n') {
-                newlines += 1;
-                if newlines > 2 {
-                    to = place;
-                    break;
-                }
-            }
-        }
-        let mut words = Vec::new();
-        let mut end = at.start;
-        while end > from && words.len() < 12 {
-            let byte = |at: usize| text.get(at).copied().unwrap_or(0);
-            while end > from && !is_word(byte(end - 1)) {
-                end -= 1;
-            }
-            let mut start = end;
-            while start > from && is_word(byte(start - 1)) {
-                start -= 1;
-            }
-            // What an escape leaves before a word is not of the word.
-            let left = if (start..end.min(start + 6)).any(|at| at > start && edges::after_escape(text, at)) {
-                (start + 1..end.min(start + 6)).find(|at| edges::after_escape(text, *at)).unwrap_or(start)
-            } else {
-                start
-            };
-            let left = if left == start && end - start <= 5 && edges::after_escape(text, end) { end } else { left };
-            if left < end {
-                words.push(left..end);
-            }
-            end = start;
-        }
-        Self { text, window: from..to, at, words }
+            None
+        };
+        std::iter::from_fn(word).take(12)
     }
 
     /// Where the text begins.
@@ -269,14 +92,12 @@ impl<'t> Around<'t> {
 
     /// The name that the text is given: the nearest word before it that says something.
     pub(super) fn name(&self) -> Option<(&'t [u8], usize)> {
-        let found = self.words.iter().take(8).enumerate().find(|(_, range)| {
-            let word = self.word(range);
-            let lower = word.to_ascii_lowercase();
-            let says =
-                word.len() > 1 && !word.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') && word.len() < 64;
-            says && !NEUTRAL.iter().any(|neutral| neutral.as_bytes() == lower)
-        })?;
-        Some((self.word(found.1), found.1.start))
+        let mut words = self.words().take(8).map(|range| (self.word(&range), range.start));
+        words.find(|(word, _)| {
+            (2..64).contains(&word.len())
+                && !word.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')
+                && !vocabulary::is_neutral(word)
+        })
     }
 
     /// What the name says.
@@ -295,12 +116,8 @@ impl<'t> Around<'t> {
 
     /// Whether a word before it on its line says that it is a hash: `md5(file) = …`.
     fn hashed(&self) -> bool {
-        let near = self.words.iter().take(5).filter(|word| self.same_line(word));
-        near.into_iter().any(|word| {
-            let word = self.word(word).to_ascii_lowercase();
-            [&b"md5"[..], b"sha1", b"sha256", b"sha512", b"checksum", b"digest", b"sha1sum", b"sha256sum", b"md5sum"]
-                .contains(&&*word)
-        })
+        let mut near = self.words().take(5).filter(|word| self.same_line(word));
+        near.any(|word| vocabulary::is_hash(self.word(&word)))
     }
 
     /// Whether an occurrence stands right before the text, as the name of a class, a table or a column does: not as a
@@ -322,8 +139,8 @@ impl<'t> Around<'t> {
 
     /// Whether one of the words near it, before or after on the same line, says that it is a secret.
     pub(super) fn cue(&self) -> bool {
-        let before = self.words.iter().take(8).any(|word| says(self.word(word)) == Named::Secret);
-        let user = self.words.iter().take(1).any(|word| matches!(self.word(word), b"-u" | b"--user"));
+        let before = self.words().take(8).any(|word| says(self.word(&word)) == Named::Secret);
+        let user = self.words().take(1).any(|word| matches!(self.word(&word), b"-u" | b"--user"));
         before || user || {
             let after = self.text.get(self.at.end..self.window.end).unwrap_or_default();
             let line = after.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -383,89 +200,27 @@ impl<'t> Around<'t> {
     /// Whether the name is one that anybody gives to any secret: `api_key`, not `session_secret`.
     pub(super) fn general(&self) -> bool {
         let Some((name, _)) = self.name() else { return true };
-        parts(name).all(|part| {
-            SECRET.contains(&&*part)
-                || NEUTRAL.contains(&&*part)
-                || [
-                    "api",
-                    "access",
-                    "x",
-                    "http",
-                    "https",
-                    "header",
-                    "headers",
-                    "client",
-                    "service",
-                    "prod",
-                    "production",
-                    "dev",
-                    "live",
-                    "main",
-                    "primary",
-                    "default",
-                ]
-                .contains(&&*part)
-        })
+        let mut general = true;
+        vocabulary::parts(name, |part| general &= vocabulary::is_general(part));
+        general
     }
 }
 
 /// What a name says.
 pub(super) fn says(name: &[u8]) -> Named {
-    let (mut secret, mut other) = (false, false);
-    let mut last_id = false;
-    for part in parts(name) {
-        secret |= SECRET.contains(&&*part);
-        other |= OTHER.contains(&&*part)
-            || part.starts_with("sha") && part.get(3..).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
-        last_id = matches!(
-            &*part,
-            "id" | "ids"
-                | "hash"
-                | "digest"
-                | "checksum"
-                | "fingerprint"
-                | "md5"
-                | "sha256"
-                | "sha1"
-                | "name"
-                | "version"
-                | "etag"
-        );
-    }
-    let lower = name.to_ascii_lowercase();
-    let joined = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
-    secret |=
-        joined("apikey") || joined("secretkey") || joined("accesskey") || joined("authtoken") || joined("accesstoken");
-    let public = joined("public") || joined("publishable") || joined("pubkey");
-    match (secret, other) {
-        (true, _) if last_id || public => Named::Other,
+    let (mut secret, mut other, mut last_tells) = (false, false, false);
+    vocabulary::parts(name, |part| {
+        secret |= vocabulary::is_secret(part);
+        other |= vocabulary::is_other(part);
+        last_tells = vocabulary::tells_last(part);
+    });
+    let (joined, public) = vocabulary::joined(name);
+    match (secret | joined, other) {
+        (true, _) if last_tells || public => Named::Other,
         (true, _) => Named::Secret,
         (false, true) => Named::Other,
         (false, false) => Named::Nothing,
     }
-}
-
-/// The words that a name is made of, lower case: `mistralApiKey` and `MISTRAL_API_KEY` are three.
-fn parts(name: &[u8]) -> impl Iterator<Item = String> {
-    name.split(|byte| !byte.is_ascii_alphanumeric()).flat_map(|part| {
-        let mut words = Vec::new();
-        let mut word = String::new();
-        let mut before = b' ';
-        for (at, byte) in part.iter().enumerate() {
-            let next_lower = part.get(at + 1).is_some_and(u8::is_ascii_lowercase);
-            let begins = byte.is_ascii_uppercase()
-                && (before.is_ascii_lowercase() || (before.is_ascii_uppercase() && next_lower));
-            if begins && !word.is_empty() {
-                words.push(std::mem::take(&mut word));
-            }
-            word.push(char::from(byte.to_ascii_lowercase()));
-            before = *byte;
-        }
-        if !word.is_empty() {
-            words.push(word);
-        }
-        words
-    })
 }
 
 #[cfg(test)]

@@ -19,26 +19,48 @@ pub(super) struct Derived {
     pub(super) own: Range<usize>,
     /// Whether it was put together from parts.
     pub(super) joined: bool,
-    places: Vec<Range<usize>>,
+    pieces: Vec<Piece>,
+}
+
+/// Where a piece of a derived text comes from.
+#[derive(Debug)]
+struct Piece {
+    /// Where it begins in the derived text.
+    begins: usize,
+    /// Where it stands: as it is, or it is one byte.
+    stands: Range<usize>,
 }
 
 impl Derived {
     fn push(&mut self, byte: u8, place: Range<usize>) {
+        self.pieces.push(Piece { begins: self.text.len(), stands: place });
         self.text.push(byte);
-        self.places.push(place);
     }
 
     fn copy(&mut self, text: &[u8], range: Range<usize>) {
-        for (byte, at) in text.get(range.clone()).unwrap_or_default().iter().zip(range.start..) {
-            self.push(*byte, at..at + 1);
+        let part = text.get(range.clone()).unwrap_or_default();
+        if !part.is_empty() {
+            self.pieces.push(Piece { begins: self.text.len(), stands: range });
+            self.text.extend_from_slice(part);
         }
+    }
+
+    /// Where in the text one byte of this one comes from.
+    fn origin(&self, at: usize) -> Range<usize> {
+        let index = self.pieces.partition_point(|piece| piece.begins <= at).saturating_sub(1);
+        let Some(Piece { begins, stands }) = self.pieces.get(index) else { return 0..0 };
+        let ends = self.pieces.get(index + 1).map_or(self.text.len(), |next| next.begins);
+        if ends - begins == 1 {
+            return stands.clone();
+        }
+        let at = stands.start + at.saturating_sub(*begins);
+        at..at + 1
     }
 
     /// Where in the text a stretch of this one comes from.
     pub(super) fn place(&self, span: &Range<usize>) -> Range<usize> {
-        let parts = self.places.get(span.clone()).unwrap_or_default();
-        let start = parts.first().map_or(0, |place| place.start);
-        start..parts.last().map_or(start, |place| place.end)
+        let start = self.origin(span.start).start;
+        if span.is_empty() { start..start } else { start..self.origin(span.end - 1).end }
     }
 }
 
@@ -102,9 +124,9 @@ fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
 }
 
 /// Reads every stretch in which escapes stand for bytes of keys. `marks` is where escapes of one kind may be.
-pub(super) fn escapes(text: &[u8], marks: impl Iterator<Item = usize>, mut found: impl FnMut(Derived)) {
+pub(super) fn escapes(text: &[u8], marks: &[usize], mut found: impl FnMut(Derived)) {
     let mut done = 0;
-    for at in marks {
+    for at in marks.iter().copied() {
         if at < done || !escape(text, at).is_some_and(|(byte, _)| is_key(byte)) {
             continue;
         }
@@ -356,6 +378,13 @@ impl Joined {
     /// How long they are together.
     pub(super) fn len(&self) -> usize {
         self.parts.iter().map(Range::len).sum()
+    }
+
+    /// What they read, without what is around them.
+    pub(super) fn alone(&self, text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.len());
+        self.parts.iter().for_each(|part| out.extend_from_slice(text.get(part.clone()).unwrap_or_default()));
+        out
     }
 
     /// What they read.

@@ -2,7 +2,10 @@
 
 use super::sieve::Sieve;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use std::{ops::Range, sync::LazyLock};
+use std::{
+    ops::{Range, RangeInclusive},
+    sync::LazyLock,
+};
 
 /// Words that people write where a secret belongs. Each is long enough not to stand in a random text by chance.
 const WORDS: &[&[u8]] = &[
@@ -141,10 +144,11 @@ pub(super) fn reason(body: &[u8]) -> Option<&'static str> {
     if GROUPS.may_hold(body) && (holds(&AUTOMATON) || holds(&SHORT_ONES)) {
         return Some("it holds a word of placeholders");
     }
-    if stretch(body, 0) >= 6 {
+    let [same, up, down] = stretches(body);
+    if same >= 6 {
         return Some("one character stands many times in a row");
     }
-    if stretch(body, 1) >= 7 || stretch(body, u8::MAX) >= 7 {
+    if up >= 7 || down >= 7 {
         return Some("its characters follow each other in order");
     }
     if !is_varied(body) {
@@ -153,12 +157,15 @@ pub(super) fn reason(body: &[u8]) -> Option<&'static str> {
     periodic(body).then_some("it repeats itself")
 }
 
-/// The longest stretch in which each byte is the one before and so much more.
-fn stretch(body: &[u8], step: u8) -> usize {
-    let (mut best, mut now) = (1, 1);
+/// The longest stretches in which each byte is the one before, the next in order, and the one before it in order.
+fn stretches(body: &[u8]) -> [u32; 3] {
+    let (mut best, mut now) = ([1; 3], [1_u32; 3]);
     for (before, byte) in body.iter().zip(body.iter().skip(1)) {
-        now = if byte.wrapping_sub(*before) == step { now + 1 } else { 1 };
-        best = best.max(now);
+        let step = byte.wrapping_sub(*before);
+        for ((now, best), wanted) in now.iter_mut().zip(&mut best).zip([0, 1, u8::MAX]) {
+            *now = *now * u32::from(step == wanted) + 1;
+            *best = (*best).max(*now);
+        }
     }
     best
 }
@@ -182,93 +189,159 @@ pub(super) fn may_name(text: &[u8]) -> bool {
     NAMES.as_ref().is_none_or(|names| names.is_match(text))
 }
 
+/// How often each byte stands in a text.
+struct Counts {
+    of: [u32; 256],
+    all: u32,
+}
+
+impl Counts {
+    fn new(bytes: impl Iterator<Item = u8>) -> Self {
+        let mut counts = Self { of: [0; 256], all: 0 };
+        for byte in bytes {
+            if let Some(count) = counts.of.get_mut(usize::from(byte)) {
+                *count += 1;
+                counts.all += 1;
+            }
+        }
+        counts
+    }
+
+    /// How many of the bytes are in a range.
+    fn within(&self, range: RangeInclusive<u8>) -> u32 {
+        let range = usize::from(*range.start())..=usize::from(*range.end());
+        self.of.get(range).unwrap_or_default().iter().sum()
+    }
+
+    /// Bits of information per byte.
+    fn entropy(&self) -> f64 {
+        if self.all == 0 {
+            return 0.0;
+        }
+        let parts = self.of.iter().filter(|count| **count > 1).map(|count| weight(*count));
+        log2(self.all) - parts.sum::<f64>() / f64::from(self.all)
+    }
+}
+
+/// The logarithms of the first numbers: most counts are among them.
+static LOG2: LazyLock<[f64; 256]> = LazyLock::new(|| {
+    let mut all = [0.0; 256];
+    all.iter_mut().zip(0_u32..).skip(1).for_each(|(log, number)| *log = f64::from(number).log2());
+    all
+});
+
+fn log2(number: u32) -> f64 {
+    usize::try_from(number).ok().and_then(|at| LOG2.get(at)).copied().unwrap_or_else(|| f64::from(number).log2())
+}
+
+fn weight(count: u32) -> f64 {
+    f64::from(count) * log2(count)
+}
+
 /// Bits of information per byte, by how often each byte stands in the text.
 pub(crate) fn entropy(body: &[u8]) -> f64 {
-    let mut counts = [0_u32; 256];
-    for byte in body {
-        if let Some(count) = counts.get_mut(usize::from(*byte)) {
-            *count += 1;
-        }
-    }
-    let whole = f64::from(u32::try_from(body.len()).unwrap_or(u32::MAX).max(1));
-    counts
-        .iter()
-        .filter(|count| **count > 0)
-        .map(|count| f64::from(*count) / whole)
-        .map(|share| -share * share.log2())
-        .sum()
+    Counts::new(body.iter().copied()).entropy()
 }
 
 /// Whether the text has as many different characters as a random one of its length and kind would.
 fn is_varied(body: &[u8]) -> bool {
-    let body: Vec<u8> = body.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
-    let length = f64::from(u32::try_from(body.len()).unwrap_or(u32::MAX).max(1));
-    let lower_hex = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let upper_hex = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
-    let hex = body.iter().filter(lower_hex).count().max(body.iter().filter(upper_hex).count());
-    let digits = body.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let kinds: f64 = if digits * 10 >= body.len() * 8 {
-        10.0
-    } else if hex * 10 >= body.len() * 8 {
-        16.0
+    let counts = Counts::new(body.iter().copied().filter(u8::is_ascii_alphanumeric));
+    let digits = counts.within(b'0'..=b'9');
+    let hex = digits + counts.within(b'a'..=b'f').max(counts.within(b'A'..=b'F'));
+    let kinds = if digits * 10 >= counts.all * 8 {
+        10
+    } else if hex * 10 >= counts.all * 8 {
+        16
     } else {
-        36.0
+        36
     };
     // A random text of n characters out of k has about this many bits; real ones are close to it.
-    let expected = length.log2().min(kinds.log2());
-    entropy(&body) >= expected * 0.75
+    let expected = log2(counts.all.max(1)).min(log2(kinds));
+    counts.entropy() >= expected * 0.75
 }
 
 /// Whether the text has the mixture that only chance makes: digits among letters, not words; and nothing else speaks
 /// against it.
 pub(super) fn is_random(body: &[u8]) -> bool {
-    is_mixed(body) && reason(body).is_none()
+    Tally::of(body).is_mixed(body) && reason(body).is_none()
 }
 
-/// Whether the text has that mixture, which is seen soon.
-pub(super) fn is_mixed(body: &[u8]) -> bool {
-    let (mut digits, mut upper, mut lower) = (0, 0, 0);
-    for byte in body {
-        digits += usize::from(byte.is_ascii_digit());
-        upper += usize::from(byte.is_ascii_uppercase());
-        lower += usize::from(byte.is_ascii_lowercase());
-    }
-    let letters = upper + lower;
-    // Letters of both cases that change as often as chance would have it.
-    let differ = |pair: &&[u8]| matches!(pair, [a, b] if a.is_ascii_uppercase() != b.is_ascii_uppercase());
-    let changes = || body.windows(2).filter(differ).count();
-    // Names in programs have hardly ever capitals side by side; of random texts, one in three hundred has few changes.
-    let capitals = || body.windows(2).filter(|pair| pair.iter().all(u8::is_ascii_uppercase)).count();
-    let mixed = |changes: usize| changes * 5 >= letters * 2 || changes * 10 >= letters * 3 && capitals() * 8 >= letters;
-    let cased = || letters >= 16 && upper.min(lower) * 4 >= letters && mixed(changes());
-    let figures = || letters > 0 && digits * 16 >= body.len() && !is_words(body);
-    figures() || cased()
+/// How many bytes of a text are of which kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    all: usize,
+    digits: usize,
+    upper: usize,
+    lower: usize,
 }
 
-/// Whether a part of a text may have that mixture: a quick look.
-pub(super) fn may_be_random(body: &[u8]) -> bool {
-    let (mut digits, mut upper) = (0, 0);
-    for byte in body {
-        digits += usize::from(byte.is_ascii_digit());
-        upper += usize::from(byte.is_ascii_uppercase());
+/// What each byte adds to a tally: ten bits for each kind.
+static KINDS: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_digit() as u32
+            | (byte.is_ascii_uppercase() as u32) << 10
+            | (byte.is_ascii_lowercase() as u32) << 20;
+        byte += 1;
     }
-    digits * 40 >= body.len() || upper * 5 >= body.len()
-}
+    table
+};
 
-/// Whether the text reads as words: stretches of lower-case letters, vowels in them, few digits.
-fn is_words(body: &[u8]) -> bool {
-    let lower = |byte: &u8| byte.is_ascii_lowercase();
-    if body.iter().filter(|byte| byte.is_ascii_digit()).count() * 8 >= body.len() {
-        return false;
-    }
-    let mut in_words = 0;
-    for part in body.split(|byte| !byte.is_ascii_alphabetic()) {
-        let tail = part.get(1..).unwrap_or_default();
-        if part.len() >= 3 && (tail.iter().all(lower) || part.iter().all(u8::is_ascii_uppercase)) {
-            in_words += part.len();
+impl Tally {
+    pub(super) fn of(body: &[u8]) -> Self {
+        let mut all = Self { all: body.len(), ..Self::default() };
+        for part in body.chunks(1000) {
+            let sum: u32 = part.iter().map(|byte| KINDS.get(usize::from(*byte)).copied().unwrap_or(0)).sum();
+            let kind = |at: u32| (sum >> (at * 10) & 1023) as usize;
+            all.digits += kind(0);
+            all.upper += kind(1);
+            all.lower += kind(2);
         }
+        all
     }
-    in_words * 2 >= body.len() && in_words >= 8
+
+    /// Whether a part of the text may have the mixture of chance: a quick look.
+    pub(super) fn may_be_random(&self) -> bool {
+        self.digits * 40 >= self.all || self.upper * 5 >= self.all
+    }
+
+    /// Whether a part of a text of key bytes may have that mixture, however short the part: a quicker look.
+    pub(super) fn may_hold_random(&self) -> bool {
+        self.digits >= 2 || self.upper >= 4
+    }
+
+    /// Whether the text, of which this is the tally, has that mixture, which is seen soon.
+    pub(super) fn is_mixed(&self, body: &[u8]) -> bool {
+        let Self { digits, upper, lower, .. } = *self;
+        let letters = upper + lower;
+        // Letters of both cases that change as often as chance would have it.
+        let differ = |pair: &&[u8]| matches!(pair, [a, b] if a.is_ascii_uppercase() != b.is_ascii_uppercase());
+        let changes = || body.windows(2).filter(differ).count();
+        // Names in programs have hardly ever capitals side by side; of random texts, one in three hundred has few changes.
+        let capitals = || body.windows(2).filter(|pair| pair.iter().all(u8::is_ascii_uppercase)).count();
+        let mixed =
+            |changes: usize| changes * 5 >= letters * 2 || changes * 10 >= letters * 3 && capitals() * 8 >= letters;
+        let cased = || letters >= 16 && upper.min(lower) * 4 >= letters && mixed(changes());
+        let figures = || letters > 0 && digits * 16 >= self.all && !self.is_words(body);
+        figures() || cased()
+    }
+
+    /// Whether the text reads as words: stretches of lower-case letters, vowels in them, few digits.
+    fn is_words(&self, body: &[u8]) -> bool {
+        let lower = |byte: &u8| byte.is_ascii_lowercase();
+        if self.digits * 8 >= self.all {
+            return false;
+        }
+        let mut in_words = 0;
+        for part in body.split(|byte| !byte.is_ascii_alphabetic()) {
+            let tail = part.get(1..).unwrap_or_default();
+            if part.len() >= 3 && (tail.iter().all(lower) || part.iter().all(u8::is_ascii_uppercase)) {
+                in_words += part.len();
+            }
+        }
+        in_words * 2 >= body.len() && in_words >= 8
+    }
 }
 
 #[cfg(test)]

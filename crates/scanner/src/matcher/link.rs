@@ -67,8 +67,8 @@ const NOWHERE: &[&str] = &[
 ];
 
 /// Every password in an address, of which the marks are `://`: where it stands, and how sure it is that it is one.
-pub(super) fn each(text: &[u8], marks: impl Iterator<Item = usize>, mut found: impl FnMut(Range<usize>, Confidence)) {
-    for at in marks {
+pub(super) fn each(text: &[u8], marks: &[usize], mut found: impl FnMut(Range<usize>, Confidence)) {
+    for at in marks.iter().copied() {
         let before = text.get(at.saturating_sub(20)..at).unwrap_or_default();
         let scheme: Vec<u8> = {
             let length = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'+').count();

@@ -2,20 +2,39 @@
 
 use super::{
     Hints, Matcher,
+    beginnings::Begin,
     context::{Around, Named},
     derived::{self, Derived},
-    edges, fake, link,
-    marks::{self, Found, Mark},
-    pem, proof, runs,
+    edges,
+    fake::{self, Tally},
+    link,
+    marks::Found,
+    pem,
+    places::Places,
+    proof, runs,
 };
 use crate::{
     Confidence, Hit, Secret,
     rule::{self, Bytes, Extent, Rule},
 };
-use std::{borrow::Cow, cmp::Reverse, ops::Range};
+use std::{
+    borrow::Cow,
+    cell::OnceCell,
+    cmp::Reverse,
+    ops::{Range, RangeInclusive},
+    rc::Rc,
+};
 
 /// How far before a run its beginning may lie: some keys begin with short parts.
 const SLACK: usize = 32;
+
+/// How long the secrets of AWS are that may hold `+` and `/`.
+const AWS: RangeInclusive<usize> = 24..=64;
+
+/// Whether a byte may stand in one.
+fn is_aws(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
 
 /// What may be a secret.
 #[derive(Debug)]
@@ -51,6 +70,9 @@ pub(super) struct Pass<'p> {
     /// Which part of the text is looked at; the rest is read with it.
     own: Range<usize>,
     depth: u8,
+    /// The words of rules in the names of the file, its members, tables and rows.
+    names: Rc<OnceCell<Vec<(usize, String)>>>,
+    places: Places,
     found: Vec<Candidate>,
     /// Up to where secrets in parts, and encoded ones, have been looked for.
     joined: usize,
@@ -66,6 +88,8 @@ impl<'p> Pass<'p> {
             hints,
             own: 0..text.len(),
             depth: 0,
+            names: Rc::default(),
+            places: Places::of(text),
             found: Vec::new(),
             joined: 0,
             decoded: 0,
@@ -76,45 +100,47 @@ impl<'p> Pass<'p> {
     /// Looks at the whole text.
     fn search(&mut self) {
         let text = self.text;
+        let places = std::mem::take(&mut self.places);
         let mut scanned = 0;
-        runs::each(text, |run| {
+        places.runs(|run| {
             if run.end > self.own.start && run.start < self.own.end {
                 let before = self.found.len();
-                self.beginnings(run.start.saturating_sub(SLACK).max(scanned)..run.end);
+                self.beginnings(&places, run.start.saturating_sub(SLACK).max(scanned)..run.end);
                 // Most runs are names in programs, which only a beginning could make a secret.
                 let word = self.slice(run.clone());
-                if fake::may_be_random(word) {
-                    let mixed = fake::is_mixed(word);
-                    self.run(&run, mixed);
+                let tally = Tally::of(word);
+                if tally.may_be_random() {
+                    let mixed = tally.is_mixed(word);
+                    let random = self.run(&run, mixed, true);
                     self.encoded(&run);
                     if mixed && self.found.len() == before {
-                        self.assigned(&run);
+                        self.assigned(&run, random);
                     }
                 }
             }
             scanned = run.end;
         });
-        let marks = self.matcher.marks.find(text);
-        for (index, beginning) in self.matcher.far.iter().enumerate() {
-            for at in marks.of(Mark::Far(index)) {
-                self.beginnings(at..at + beginning.len());
+        let marks = self.matcher.marks.find(text, &places);
+        for (index, at) in &marks.far {
+            if let Some(begin) = self.matcher.far.get(*index) {
+                self.begun(*at, begin);
             }
         }
         self.wide(&marks);
-        self.joints(&marks);
-        link::each(text, marks.of(Mark::Address), |span, confidence| {
+        if self.depth == 0 {
+            marks.joints.iter().for_each(|at| self.joint(*at));
+        }
+        link::each(text, &marks.addresses, |span, confidence| {
             self.add(rule::ADDRESS, span, confidence, "a password stands in an address");
         });
-        pem::each(text, marks.of(Mark::Private), |span, confidence, reason| {
+        pem::each(text, &marks.private, |span, confidence, reason| {
             match fake::is_test(self.hints.path) || fake::is_tested(text, &span) {
                 true => self.add(rule::PRIVATE_KEY, span, Confidence::Low, "it stands among tests or examples"),
                 false => self.add(rule::PRIVATE_KEY, span, confidence, reason),
             }
         });
         if self.depth < DEEPEST {
-            for way in 0..marks::ESCAPES {
-                derived::escapes(text, marks.of(Mark::Escape(way)), |derived| self.within(&derived));
-            }
+            derived::escapes(text, &marks.escapes, |derived| self.within(&derived));
         }
     }
 
@@ -135,6 +161,7 @@ impl<'p> Pass<'p> {
         let pass = Pass {
             own: derived.own.clone(),
             depth: self.depth + 1,
+            names: Rc::clone(&self.names),
             ..Pass::new(self.matcher, &derived.text, self.hints)
         };
         self.take(pass, derived, |pass| pass.search());
@@ -158,29 +185,32 @@ impl<'p> Pass<'p> {
     /// Some secrets may hold bytes that end a run so early that none is long enough. Next to names that tell of them, all
     /// words are tried.
     fn wide(&mut self, marks: &Found) {
-        let text = self.text;
-        for at in marks.of(Mark::Tilde) {
+        for at in &marks.tildes {
             self.plain(&(at.saturating_sub(4)..at + 2));
         }
         let mut done = 0;
-        for way in 0..marks::WIDE {
-            for at in marks.of(Mark::Wide(way)) {
-                let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-                let end = text.len().min(at + 200);
-                let mut start = at.saturating_sub(if way < 2 { 0 } else { 100 }).max(done);
-                while start < end {
-                    let length =
-                        self.slice(start..text.len().min(start + 100)).iter().take_while(|byte| is_part(byte)).count();
-                    if (24..=64).contains(&length)
-                        && self.slice(start..start + length).iter().any(|byte| matches!(byte, b'+' | b'/'))
-                    {
-                        self.plain(&(start..start + length));
-                    }
-                    start += length + 1;
-                }
-                done = done.max(at);
+        for range in &marks.wide {
+            let mut at = range.start.max(done);
+            if at > done {
+                let before = self.slice(at.saturating_sub(AWS.end() + 1).max(done)..at);
+                at -= before.iter().rev().take_while(|byte| is_aws(**byte)).count();
             }
-            done = 0;
+            while at < range.end {
+                // A word that is long enough has no other byte in so many: what is before the last such is none of it.
+                let Some(head) = self.text.get(at..at + AWS.start()) else { break };
+                if let Some(end) = head.iter().rposition(|byte| !is_aws(*byte)) {
+                    at += end + 1;
+                    continue;
+                }
+                let rest = self.slice(at..self.text.len().min(at + 100));
+                let length = rest.iter().take_while(|byte| is_aws(**byte)).count();
+                let word = at..at + length;
+                if AWS.contains(&length) && self.slice(word.clone()).iter().any(|byte| matches!(byte, b'+' | b'/')) {
+                    self.plain(&word);
+                }
+                at = word.end + 1;
+            }
+            done = at.max(done);
         }
     }
 
@@ -205,24 +235,6 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// Looks for secrets in parts: wherever a quote ends a word and something that joins follows, or a line goes on.
-    fn joints(&mut self, marks: &Found) {
-        if self.depth > 0 {
-            return;
-        }
-        let text = self.text;
-        for at in memchr::memchr2_iter(b'"', b'\'', text) {
-            let joins =
-                |byte: &u8| matches!(byte, b' ' | b'+' | b'.' | b'\n' | b'\r' | b'&' | b'\\' | b'|' | b'~' | b',');
-            if text.get(at + 1).is_some_and(joins) {
-                self.joint(at);
-            }
-        }
-        for at in (0..marks::LINES).flat_map(|way| marks.of(Mark::Line(way))) {
-            self.joint(at);
-        }
-    }
-
     /// Tries the word that ends at a place as a part of a secret.
     fn joint(&mut self, end: usize) {
         let before = self.slice(end.saturating_sub(600).max(self.joined.min(end))..end);
@@ -243,29 +255,42 @@ impl<'p> Pass<'p> {
             return;
         }
         let list = joined.list;
+        // Most are words for people.
+        let alone = joined.alone(self.text);
+        let random = !list && Tally::of(&alone).may_hold_random();
+        if !random && !self.matcher.beginnings.may_stand_in(&alone) {
+            return;
+        }
         let derived = joined.read(self.text);
-        let pass =
-            Pass { own: derived.own.clone(), depth: DEEPEST, ..Pass::new(self.matcher, &derived.text, self.hints) };
+        let pass = Pass {
+            own: derived.own.clone(),
+            depth: DEEPEST,
+            names: Rc::clone(&self.names),
+            ..Pass::new(self.matcher, &derived.text, self.hints)
+        };
         let own = derived.own.clone();
         self.take(pass, &derived, |pass| {
-            pass.beginnings(own.clone());
+            let places = std::mem::take(&mut pass.places);
+            pass.beginnings(&places, own.clone());
             // Of a list of hashes any two would make something.
             if !list {
                 if own.len() <= 128 {
                     pass.plain(&own);
                 }
-                runs::each(pass.slice(own.clone()), |run| pass.plain(&(run.start + own.start..run.end + own.start)));
+                Places::of(pass.slice(own.clone()))
+                    .runs(|run| pass.plain(&(run.start + own.start..run.end + own.start)));
             }
         });
     }
 
     /// A mixed text that is random, and named like a secret.
-    fn assigned(&mut self, run: &Range<usize>) {
+    fn assigned(&mut self, run: &Range<usize>, random: Option<bool>) {
         let word = self.slice(run.clone());
         if run.len() <= 200
+            && random != Some(false)
             && fake::may_name(self.slice(run.start.saturating_sub(80)..run.start))
-            && fake::reason(word).is_none()
-            && Around::new(self.text, run.clone()).named() == Named::Secret
+            && self.named(run) == Named::Secret
+            && random.unwrap_or_else(|| fake::reason(word).is_none())
         {
             self.add(rule::ASSIGNMENT, run.clone(), Confidence::Low, "it is random, and named like a secret");
         }
@@ -285,15 +310,18 @@ impl<'p> Pass<'p> {
     }
 
     /// Tries every rule whose beginning stands in a range.
-    fn beginnings(&mut self, range: Range<usize>) {
+    fn beginnings(&mut self, places: &Places, range: Range<usize>) {
         let matcher = self.matcher;
-        matcher.beginnings.each(self.text, range, |at, begin| {
-            for index in &begin.rules {
-                if let Some(rule) = matcher.rules.get(*index) {
-                    self.begin(*index, rule, at, begin.text.len());
-                }
+        matcher.beginnings.each(self.text, places, range, |at, begin| self.begun(at, begin));
+    }
+
+    /// Tries every rule of a beginning.
+    fn begun(&mut self, at: usize, begin: &Begin) {
+        for index in &begin.rules {
+            if let Some(rule) = self.matcher.rules.get(*index) {
+                self.begin(*index, rule, at, begin.text.len());
             }
-        });
+        }
     }
 
     /// Tries a rule at a place where one of its beginnings stands.
@@ -373,10 +401,18 @@ impl<'p> Pass<'p> {
     fn told(&mut self, index: usize, span: &Range<usize>) -> Option<(usize, Confidence, String)> {
         let stands = self.stands.take().filter(|stands| stands.span == *span).unwrap_or_else(|| self.stands(span));
         let told = (stands.named != Named::Other)
-            .then(|| self.nearest(index, &stands).or_else(|| self.in_names(index, span, stands.named)))
+            .then(|| self.nearest(index, &stands).or_else(|| self.in_names(index, &stands)))
             .flatten();
         self.stands = Some(stands);
         told
+    }
+
+    /// What the name says that a text is given.
+    fn named(&self, span: &Range<usize>) -> Named {
+        match &self.stands {
+            Some(stands) if stands.span == *span => stands.named,
+            _ => Around::new(self.text, span.clone()).named(),
+        }
     }
 
     /// What stands around a text: read once, and asked by every rule that the text fits.
@@ -399,33 +435,36 @@ impl<'p> Pass<'p> {
     }
 
     /// A word of a rule in the names of the file, its members, tables and rows.
-    fn in_names(&self, index: usize, span: &Range<usize>, named: Named) -> Option<(usize, Confidence, String)> {
+    fn in_names(&self, index: usize, stands: &Stands<'_>) -> Option<(usize, Confidence, String)> {
         // Among much else, a file's name says little of a text without a name.
-        let alone = self.text.len() < span.len() + 40;
-        if named != Named::Secret && !alone && self.hints.within.is_empty() {
+        let alone = self.text.len() < stands.span.len() + 40;
+        if stands.named != Named::Secret && !alone && self.hints.within.is_empty() {
             return None;
         }
-        let words = self.matcher.words.get()?;
-        let names = self.hints.within.iter().map(|name| name.as_bytes()).chain([self.hints.path]);
-        for name in names {
-            let mine = |word: &aho_corasick::Match| self.is_word_of(word, index);
-            if let Some(word) = words.find_overlapping_iter(name).find(mine) {
-                let word = String::from_utf8_lossy(name.get(word.range()).unwrap_or_default()).into_owned();
-                return Some((1000, Confidence::Medium, format!("\"{word}\" stands in the name of its place")));
-            }
-        }
-        None
+        let mut words = self.names.get_or_init(|| self.words_of_names()).iter();
+        let word = words.find(|(word, _)| self.is_word_of(*word, index));
+        word.map(|(_, word)| (1000, Confidence::Medium, format!("\"{word}\" stands in the name of its place")))
     }
 
-    fn is_word_of(&self, word: &aho_corasick::Match, index: usize) -> bool {
-        self.matcher.worded.get(word.pattern().as_usize()).is_some_and(|rules| rules.contains(&index))
+    fn words_of_names(&self) -> Vec<(usize, String)> {
+        let Some(words) = self.matcher.words.get() else { return Vec::new() };
+        let names = self.hints.within.iter().map(|name| name.as_bytes()).chain([self.hints.path]);
+        let text = |name: &[u8], word: &aho_corasick::Match| {
+            String::from_utf8_lossy(name.get(word.range()).unwrap_or_default()).into_owned()
+        };
+        let of_name =
+            |name| words.find_overlapping_iter(name).map(move |word| (word.pattern().as_usize(), text(name, &word)));
+        names.flat_map(of_name).collect()
+    }
+
+    fn is_word_of(&self, word: usize, index: usize) -> bool {
+        self.matcher.worded.get(word).is_some_and(|rules| rules.contains(&index))
     }
 
     /// The nearest word of a rule around a text: how far, how sure it makes, and which.
     fn nearest(&self, index: usize, stands: &Stands<'_>) -> Option<(usize, Confidence, String)> {
         let around = &stands.around;
-        let of_rule = |pattern: &usize| self.matcher.worded.get(*pattern).is_some_and(|rules| rules.contains(&index));
-        let mine = stands.words.iter().filter(|(pattern, _)| of_rule(pattern)).map(|(_, place)| place);
+        let mine = stands.words.iter().filter(|(word, _)| self.is_word_of(*word, index)).map(|(_, place)| place);
         let best = mine.min_by_key(|word| around.distance(word))?;
         let cued = stands.named == Named::Secret || around.cue();
         let confidence = if around.filed() {
@@ -444,39 +483,53 @@ impl<'p> Pass<'p> {
 
     /// Tries the rules whose secrets begin in no telling way at a run.
     fn plain(&mut self, run: &Range<usize>) {
-        self.run(run, fake::is_mixed(self.slice(run.clone())));
+        let word = self.slice(run.clone());
+        self.run(run, Tally::of(word).is_mixed(word), false);
     }
 
-    /// The same, where it is known whether the run is a mixture.
-    fn run(&mut self, run: &Range<usize>, mut mixed: bool) {
+    /// The same, where it is known whether the text is a mixture, and whether it is a run. Tells whether all of it is
+    /// random, if that was looked at.
+    fn run(&mut self, run: &Range<usize>, mut mixed: bool, is_run: bool) -> Option<bool> {
         let matcher = self.matcher;
         let start = self.start(run);
         let trimmed = start > run.start;
         let run = start..run.end;
         let word = self.slice(run.clone());
         if trimmed {
-            mixed = fake::is_mixed(word);
+            mixed = Tally::of(word).is_mixed(word);
         }
-        let bytes = if mixed { Bytes::of(word) } else { Bytes::NONE };
         let mut random = None;
-        for (index, extent) in matcher.plain.get(run.len()).filter(|_| mixed).into_iter().flatten() {
-            let beyond = |at: Option<usize>| {
-                extent.wide
-                    && at
-                        .and_then(|at| self.text.get(at))
-                        .is_some_and(|byte| *byte != b'=' && extent.alphabet.has(*byte))
-            };
-            if bytes.within(&extent.alphabet)
-                && (trimmed || !beyond(run.start.checked_sub(1)))
-                && !beyond(Some(run.end))
-                && *random.get_or_insert_with(|| fake::reason(word).is_none())
-            {
-                self.whole(*index, run.clone());
+        if let Some(groups) = matcher.plain.get(run.len()).filter(|groups| mixed && !groups.is_empty()) {
+            let bytes = Bytes::of(word);
+            for (extent, rules) in groups {
+                let beyond = |at: Option<usize>| {
+                    extent.wide
+                        && at
+                            .and_then(|at| self.text.get(at))
+                            .is_some_and(|byte| *byte != b'=' && extent.alphabet.has(*byte))
+                };
+                if bytes.within(&extent.alphabet)
+                    && (trimmed || !beyond(run.start.checked_sub(1)))
+                    && !beyond(Some(run.end))
+                    && *random.get_or_insert_with(|| fake::reason(word).is_none())
+                {
+                    rules.iter().for_each(|index| self.whole(*index, run.clone()));
+                }
             }
         }
+        self.beside(&run, is_run);
+        random.filter(|_| !trimmed)
+    }
+
+    /// Tries the rules whose secrets hold other bytes than runs do, where such bytes stand in a text or beside it.
+    fn beside(&mut self, run: &Range<usize>, is_run: bool) {
+        let matcher = self.matcher;
         let beside =
             |at: Option<usize>| at.and_then(|at| self.text.get(at)).is_some_and(|byte| b".:+/=~@$%".contains(byte));
-        if !beside(run.start.checked_sub(1)) && !beside(Some(run.end)) && word.iter().all(|byte| runs::is_run(*byte)) {
+        if !beside(run.start.checked_sub(1))
+            && !beside(Some(run.end))
+            && (is_run || self.slice(run.clone()).iter().all(|byte| runs::is_run(*byte)))
+        {
             return;
         }
         // Most of what has such bytes beside it is a path or a name in a program, which no such secret is.
@@ -485,11 +538,11 @@ impl<'p> Pass<'p> {
             self.slice(run.start.saturating_sub(100)..run.start).iter().rev().take_while(|byte| is_part(byte)).count();
         let after =
             self.slice(run.end..self.text.len().min(run.end + 100)).iter().take_while(|byte| is_part(byte)).count();
-        if !fake::may_be_random(self.slice(run.start - before..run.end + after)) {
+        if !Tally::of(self.slice(run.start - before..run.end + after)).may_be_random() {
             return;
         }
         let mut last = None;
-        for (index, extent) in &matcher.wide {
+        for (extent, rules) in &matcher.wide {
             if let Some(span) = self.extended(run.clone(), extent) {
                 // Most rules that fit at all fit the same stretch.
                 let random = match &last {
@@ -498,7 +551,7 @@ impl<'p> Pass<'p> {
                 };
                 last = Some((span.clone(), random));
                 if random {
-                    self.whole(*index, span);
+                    rules.iter().for_each(|index| self.whole(*index, span.clone()));
                 }
             }
         }
@@ -508,6 +561,10 @@ impl<'p> Pass<'p> {
     fn whole(&mut self, index: usize, span: Range<usize>) {
         let Some(rule) = self.matcher.rules.get(index) else { return };
         let secret = self.slice(span.clone());
+        // What nothing near it tells of is seen sooner than whether the pattern fits.
+        if rule.alone.is_none() && self.told(index, &span).is_none() {
+            return;
+        }
         if rule.compiled().and_then(|compiled| compiled.exact(secret)) == Some(secret.len()) {
             self.fits(index, rule, span, 0, None);
         }

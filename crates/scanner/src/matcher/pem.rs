@@ -8,13 +8,9 @@ use std::ops::Range;
 const LONGEST: usize = 1 << 14;
 
 /// Every private key, which the marks name: where its block stands, how sure it is, and what is odd about it.
-pub(super) fn each(
-    text: &[u8],
-    marks: impl Iterator<Item = usize>,
-    mut found: impl FnMut(Range<usize>, Confidence, &'static str),
-) {
+pub(super) fn each(text: &[u8], marks: &[usize], mut found: impl FnMut(Range<usize>, Confidence, &'static str)) {
     let mut done = 0;
-    for at in marks {
+    for at in marks.iter().copied() {
         let before = text.get(at.saturating_sub(24).max(done)..at).unwrap_or_default();
         let Some(begin) = memchr::memmem::rfind(before, b"-----BEGIN ") else { continue };
         let start = at - before.len() + begin;

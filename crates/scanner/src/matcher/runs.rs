@@ -24,15 +24,12 @@ pub(super) fn is_run(byte: u8) -> bool {
     RUN.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
-/// Every run of at least [`LEAST`] bytes, in order, each as long as it is.
-pub(super) fn each(text: &[u8], mut found: impl FnMut(Range<usize>)) {
-    let (blocks, rest) = text.as_chunks::<64>();
-    // What is not there ends a run as well.
-    let mut last = [b' '; 64];
-    last.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
+/// Every run of at least [`LEAST`] bytes, in order, each as long as it is. The bits tell which bytes may stand in one, 64 in
+/// a block.
+pub(super) fn each(blocks: &[u64], mut found: impl FnMut(Range<usize>)) {
     let mut open = 0;
-    for (block, base) in blocks.iter().chain([&last]).zip((0..).step_by(64)) {
-        let mask = mask(block);
+    // What is not there ends a run as well.
+    for (mask, base) in blocks.iter().copied().chain([0]).zip((0..).step_by(64)) {
         let head = mask.trailing_ones() as usize;
         if head == 64 {
             open += 64;
@@ -58,23 +55,10 @@ pub(super) fn each(text: &[u8], mut found: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Which bytes of a block may stand in a run, one bit each. Written so that compilers make vector instructions of it.
-fn mask(block: &[u8; 64]) -> u64 {
-    let mut flags = [0_u8; 64];
-    for (flag, byte) in flags.iter_mut().zip(block) {
-        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        let digit = byte.wrapping_sub(b'0') < 10;
-        *flag = u8::from(letter | digit | (*byte == b'_') | (*byte == b'-'));
-    }
-    let (eights, _) = flags.as_chunks::<8>();
-    // The factor moves the lowest bit of each byte into the highest byte, in order.
-    let gather = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    eights.iter().rev().fold(0, |mask, eight| mask << 8 | gather(eight))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matcher::places::Places;
     use proptest::prelude::*;
 
     fn slow(text: &[u8]) -> Vec<Range<usize>> {
@@ -96,14 +80,14 @@ mod tests {
         #[test]
         fn blocks_miss_no_run(text in "([a-z0-9_]{0,30}[ =.]{0,3}){0,12}([A-Z-]{0,200}[@]){0,3}") {
             let mut fast = Vec::new();
-            each(text.as_bytes(), |run| fast.push(run));
+            Places::of(text.as_bytes()).runs(|run| fast.push(run));
             prop_assert_eq!(fast, slow(text.as_bytes()));
         }
 
         #[test]
         fn any_bytes_do(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut fast = Vec::new();
-            each(&text, |run| fast.push(run));
+            Places::of(&text).runs(|run| fast.push(run));
             prop_assert_eq!(fast, slow(&text));
         }
     }

@@ -71,7 +71,7 @@ impl Compiled {
 }
 
 /// What a pattern fits, as far as it can be told without looking for it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
     /// The least length.
     pub(crate) least: usize,

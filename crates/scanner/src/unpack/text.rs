@@ -75,7 +75,7 @@ impl Unpack<'_> {
         self.markup(bytes);
         if hides_archive(bytes) && !self.done {
             let tail = bytes.get(bytes.len().saturating_sub(66_000)..).unwrap_or_default();
-            if memchr::memmem::rfind(tail, b"PK\x05\x06").is_some() {
+            if memchr::memmem::find(tail, b"PK\x05\x06").is_some() {
                 self.deeper(|this| this.zip_behind(&mut super::Whole(Cursor::new(bytes))));
             }
         }
