@@ -10,6 +10,7 @@ mod fake;
 mod lanes;
 mod link;
 mod marks;
+mod near;
 mod pass;
 mod pem;
 mod places;

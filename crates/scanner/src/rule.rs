@@ -4,7 +4,7 @@ mod compile;
 mod file;
 mod foreign;
 
-pub(crate) use compile::{Bytes, Extent, beginning, extent};
+pub(crate) use compile::{Bytes, Compiled, Extent, beginning, extent};
 pub(crate) use file::embedded;
 #[cfg(test)]
 pub(crate) use file::written;
@@ -12,7 +12,6 @@ pub(crate) use foreign::CONFIDENCE as FOREIGN;
 pub use foreign::{RuleProblem, Rules};
 
 use crate::{Confidence, Kind, OURS};
-use compile::Compiled;
 use keyward_catalogue::{Catalogue, Keys, Shape};
 use std::sync::{Arc, OnceLock};
 

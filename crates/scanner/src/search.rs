@@ -88,10 +88,11 @@ impl Look for Search<'_> {
         let hints = Hints { path: self.path, within: portion.within };
         let seen = &mut self.seen;
         let mut left = MOST.saturating_sub(seen.len());
+        let mut lines = Lines::default();
         self.matcher.look(portion.bytes, &hints, &mut |hit| {
             if portion.own.contains(&hit.span.start) && left > 0 {
                 left -= 1;
-                seen.push(place(portion, hit));
+                seen.push(place(portion, hit, &mut lines));
             }
         });
         if left == 0 {
@@ -122,9 +123,25 @@ impl Look for Search<'_> {
     }
 }
 
-fn place(portion: &Portion<'_>, hit: Hit) -> Seen {
+/// How many lines end before a place that only moves on.
+#[derive(Default)]
+struct Lines {
+    to: usize,
+    count: u64,
+}
+
+impl Lines {
+    fn before(&mut self, bytes: &[u8], at: usize) -> u64 {
+        let between = bytes.get(self.to..at).unwrap_or_default();
+        self.count += len(memchr::memchr_iter(b'\n', between).count());
+        self.to = self.to.max(at);
+        self.count
+    }
+}
+
+fn place(portion: &Portion<'_>, hit: Hit, lines: &mut Lines) -> Seen {
     let before = portion.bytes.get(..hit.span.start).unwrap_or_default();
-    let newlines = len(memchr::memchr_iter(b'\n', before).count());
+    let newlines = lines.before(portion.bytes, hit.span.start);
     let column = match memchr::memrchr(b'\n', before) {
         Some(at) => len(before.len() - at),
         None => portion.column_before + len(before.len()) + 1,

@@ -69,6 +69,13 @@ impl Beginnings {
         }
     }
 
+    /// Every beginning that stands at a place, whatever is before it.
+    pub(super) fn standing(&self, text: &[u8], at: usize, found: impl FnMut(&Begin)) {
+        if let Some(rest @ [first, second, ..]) = text.get(at..) {
+            self.at(rest, [*first, *second], found);
+        }
+    }
+
     /// Whether one may stand in a short text.
     pub(super) fn may_stand_in(&self, text: &[u8]) -> bool {
         let byte = |at: usize| text.get(at).copied().unwrap_or(0);

@@ -81,9 +81,9 @@ impl<'t> Around<'t> {
         self.at.start
     }
 
-    /// The stretch of text that is looked at, and where it begins.
-    pub(super) fn window(&self) -> (&'t [u8], usize) {
-        (self.text.get(self.window.clone()).unwrap_or_default(), self.window.start)
+    /// Which part of the text is looked at.
+    pub(super) fn window(&self) -> &Range<usize> {
+        &self.window
     }
 
     fn word(&self, range: &Range<usize>) -> &'t [u8] {
@@ -96,7 +96,7 @@ impl<'t> Around<'t> {
         words.find(|(word, _)| {
             (2..64).contains(&word.len())
                 && !word.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')
-                && !vocabulary::is_neutral(word)
+                && !vocabulary::says(word).neutral()
         })
     }
 
@@ -117,7 +117,7 @@ impl<'t> Around<'t> {
     /// Whether a word before it on its line says that it is a hash: `md5(file) = …`.
     fn hashed(&self) -> bool {
         let mut near = self.words().take(5).filter(|word| self.same_line(word));
-        near.any(|word| vocabulary::is_hash(self.word(&word)))
+        near.any(|word| vocabulary::says(self.word(&word)).hash())
     }
 
     /// Whether an occurrence stands right before the text, as the name of a class, a table or a column does: not as a
@@ -201,7 +201,7 @@ impl<'t> Around<'t> {
     pub(super) fn general(&self) -> bool {
         let Some((name, _)) = self.name() else { return true };
         let mut general = true;
-        vocabulary::parts(name, |part| general &= vocabulary::is_general(part));
+        vocabulary::parts(name, |part| general &= vocabulary::says(part).general());
         general
     }
 }
@@ -210,9 +210,10 @@ impl<'t> Around<'t> {
 pub(super) fn says(name: &[u8]) -> Named {
     let (mut secret, mut other, mut last_tells) = (false, false, false);
     vocabulary::parts(name, |part| {
-        secret |= vocabulary::is_secret(part);
-        other |= vocabulary::is_other(part);
-        last_tells = vocabulary::tells_last(part);
+        let says = vocabulary::says(part);
+        secret |= says.secret();
+        other |= says.other() || vocabulary::is_sha(part);
+        last_tells = says.last();
     });
     let (joined, public) = vocabulary::joined(name);
     match (secret | joined, other) {

@@ -68,6 +68,11 @@ const fn is_key(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'/' | b'.' | b'~')
 }
 
+/// Whether a byte may stand in a key, if need be escaped: some have parts that `:` joins, or end as base64 does.
+const fn is_part(byte: u8) -> bool {
+    is_key(byte) || matches!(byte, b'=' | b':')
+}
+
 /// The byte that an escape at a place stands for, and where the escape ends.
 fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
     let digits = |from: usize, count: usize| {
@@ -127,7 +132,7 @@ fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
 pub(super) fn escapes(text: &[u8], marks: &[usize], mut found: impl FnMut(Derived)) {
     let mut done = 0;
     for at in marks.iter().copied() {
-        if at < done || !escape(text, at).is_some_and(|(byte, _)| is_key(byte)) {
+        if at < done || !escape(text, at).is_some_and(|(byte, _)| is_part(byte)) {
             continue;
         }
         let before = text.get(done..at).unwrap_or_default();
@@ -136,7 +141,7 @@ pub(super) fn escapes(text: &[u8], marks: &[usize], mut found: impl FnMut(Derive
         let mut length = at - start;
         while end - start < LONGEST {
             match (escape(text, end), text.get(end)) {
-                (Some((byte, next)), _) if is_key(byte) || byte == b'=' || byte == b':' => end = next,
+                (Some((byte, next)), _) if is_part(byte) => end = next,
                 (None, Some(byte)) if is_key(*byte) || *byte == b'=' => end += 1,
                 _ => break,
             }

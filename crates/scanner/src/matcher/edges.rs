@@ -24,6 +24,14 @@ pub(super) fn ends(text: &[u8], at: usize, alphabet: &Bytes) -> bool {
     }
 }
 
+/// How many `_` stand before a place that are not of a word, as Markdown writes what is to be stressed: `_key_`.
+pub(super) fn stressed(text: &[u8], at: usize) -> usize {
+    let before = text.get(..at).unwrap_or_default();
+    let count = before.iter().rev().take(4).take_while(|byte| **byte == b'_').count();
+    let beside = before.len().checked_sub(count + 1).and_then(|at| before.get(at));
+    if count > 3 || beside.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') { 0 } else { count }
+}
+
 /// Whether what stands before a place is an escape that ends right there.
 pub(super) fn after_escape(text: &[u8], at: usize) -> bool {
     let before = text.get(at.saturating_sub(12)..at).unwrap_or_default();

@@ -12,6 +12,7 @@ pub(super) struct Lanes {
 }
 
 /// What the bytes of a block are.
+#[inline]
 pub(super) fn of(block: &[u8; 64]) -> Lanes {
     let (sixteens, _) = block.as_chunks::<16>();
     let mut lanes = Lanes { plain: 0, run: 0, signs: 0 };
@@ -26,6 +27,8 @@ pub(super) fn of(block: &[u8; 64]) -> Lanes {
 
 /// The same of 16 bytes, with instructions that every such processor has.
 #[cfg(target_arch = "x86_64")]
+#[inline]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mask of 16 bytes has 16 bits")]
 fn kinds(block: &[u8; 16]) -> [u16; 3] {
     use safe_arch::{
         add_i8_m128i, bitor_m128i, cmp_eq_mask_i8_m128i, cmp_lt_mask_i8_m128i, load_unaligned_m128i, m128i,
@@ -45,7 +48,8 @@ fn kinds(block: &[u8; 16]) -> [u16; 3] {
     // `%&'`, then `[\`.
     let signs = either(from(bytes, b'%', 3), from(bytes, b'[', 2));
     let signs = either(signs, either(is(b'"'), either(is(b'='), is(b'~'))));
-    [plain, run, signs].map(|mask| u16::try_from(move_mask_i8_m128i(mask)).unwrap_or(0))
+    let bits = |mask: m128i| move_mask_i8_m128i(mask) as u16;
+    [bits(plain), bits(run), bits(signs)]
 }
 
 /// The same of 16 bytes, which compilers make vector instructions of.

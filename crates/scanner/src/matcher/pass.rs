@@ -9,13 +9,14 @@ use super::{
     fake::{self, Tally},
     link,
     marks::Found,
+    near::Near,
     pem,
     places::Places,
     proof, runs,
 };
 use crate::{
     Confidence, Hit, Secret,
-    rule::{self, Bytes, Extent, Rule},
+    rule::{self, Bytes, Compiled, Extent, Rule},
 };
 use std::{
     borrow::Cow,
@@ -59,8 +60,8 @@ struct Stands<'t> {
     span: Range<usize>,
     around: Around<'t>,
     named: Named,
-    /// The words there that tell whose a secret is.
-    words: Vec<(usize, Range<usize>)>,
+    /// The words there that tell whose a secret is, where they stand, and how far away.
+    words: Vec<(usize, Range<usize>, usize)>,
 }
 
 pub(super) struct Pass<'p> {
@@ -78,6 +79,7 @@ pub(super) struct Pass<'p> {
     joined: usize,
     decoded: usize,
     stands: Option<Stands<'p>>,
+    near: Near,
 }
 
 impl<'p> Pass<'p> {
@@ -94,6 +96,7 @@ impl<'p> Pass<'p> {
             joined: 0,
             decoded: 0,
             stands: None,
+            near: Near::default(),
         }
     }
 
@@ -114,6 +117,7 @@ impl<'p> Pass<'p> {
                     let random = self.run(&run, mixed, true);
                     self.encoded(&run);
                     if mixed && self.found.len() == before {
+                        self.stressed(&run);
                         self.assigned(&run, random);
                     }
                 }
@@ -283,13 +287,22 @@ impl<'p> Pass<'p> {
         });
     }
 
+    /// Tries what stands between the signs with which Markdown stresses it.
+    fn stressed(&mut self, run: &Range<usize>) {
+        let signs = self.slice(run.clone()).iter().take(4).take_while(|byte| **byte == b'_').count();
+        let after = self.slice(run.clone()).iter().rev().take(signs).take_while(|byte| **byte == b'_').count();
+        if (1..=3).contains(&signs) && after == signs && run.len() >= runs::LEAST + 2 * signs {
+            self.plain(&(run.start + signs..run.end - signs));
+        }
+    }
+
     /// A mixed text that is random, and named like a secret.
     fn assigned(&mut self, run: &Range<usize>, random: Option<bool>) {
         let word = self.slice(run.clone());
         if run.len() <= 200
             && random != Some(false)
-            && fake::may_name(self.slice(run.start.saturating_sub(80)..run.start))
             && self.named(run) == Named::Secret
+            && fake::may_name(self.slice(run.start.saturating_sub(80)..run.start))
             && random.unwrap_or_else(|| fake::reason(word).is_none())
         {
             self.add(rule::ASSIGNMENT, run.clone(), Confidence::Low, "it is random, and named like a secret");
@@ -315,28 +328,84 @@ impl<'p> Pass<'p> {
         matcher.beginnings.each(self.text, places, range, |at, begin| self.begun(at, begin));
     }
 
-    /// Tries every rule of a beginning.
+    /// Tries every rule of a beginning, and of those behind it.
     fn begun(&mut self, at: usize, begin: &Begin) {
-        for index in &begin.rules {
-            if let Some(rule) = self.matcher.rules.get(*index) {
-                self.begin(*index, rule, at, begin.text.len());
-            }
+        let mut behind = self.begin(at, begin, false);
+        while let Some(at) = behind.take() {
+            let matcher = self.matcher;
+            matcher.beginnings.standing(self.text, at, |begin| behind = behind.max(self.begin(at, begin, true)));
         }
     }
 
-    /// Tries a rule at a place where one of its beginnings stands.
-    fn begin(&mut self, index: usize, rule: &Rule, start: usize, prefix: usize) {
-        let Some(compiled) = rule.compiled() else { return };
-        if !edges::begins(self.text, start, &compiled.alphabet) {
-            return;
+    /// Tries every rule of a beginning at a place. `behind`: another secret ends there. Tells where the next one begins, if
+    /// one stands right behind.
+    fn begin(&mut self, start: usize, begin: &Begin, behind: bool) -> Option<usize> {
+        let mut next = None;
+        for index in &begin.rules {
+            let Some(rule) = self.matcher.rules.get(*index) else { continue };
+            let Some(compiled) = rule.compiled() else { continue };
+            let Some((end, odd)) = self.end(compiled, start, begin, behind) else { continue };
+            self.fits(*index, rule, start..end, begin.text.len(), odd);
+            next = next.max(Some(end).filter(|end| self.may_follow(*end)));
         }
-        let rest = self.slice(start..self.text.len());
-        let ends = |end: &usize| edges::ends(self.text, start + end, &compiled.alphabet);
-        if let Some(end) = compiled.exact(rest).filter(ends) {
-            self.fits(index, rule, start..start + end, prefix, None);
-        } else if let Some(end) = compiled.loose(rest).filter(ends) {
-            self.fits(index, rule, start..start + end, prefix, Some("its length is not the usual one"));
+        next
+    }
+
+    /// Where a secret ends that begins at a place, and what is odd about it.
+    fn end(
+        &self,
+        compiled: &Compiled,
+        start: usize,
+        begin: &Begin,
+        behind: bool,
+    ) -> Option<(usize, Option<&'static str>)> {
+        let mut rest = self.slice(start..self.text.len());
+        if !behind && !edges::begins(self.text, start, &compiled.alphabet) {
+            // As many signs as stress it before stress it behind.
+            let signs = edges::stressed(self.text, start);
+            let whole = rest.iter().take_while(|byte| compiled.alphabet.has(**byte)).count();
+            let (word, after) = rest.split_at_checked(whole.checked_sub(signs)?).filter(|_| signs > 0)?;
+            if after.iter().take(signs).any(|byte| *byte != b'_') {
+                return None;
+            }
+            rest = word;
         }
+        let ends = |end: &usize| {
+            *end == rest.len() || edges::ends(self.text, start + end, &compiled.alphabet) || self.follows(start + end)
+        };
+        if let Some(end) = compiled.exact(rest) {
+            // What may be of any length goes on through another such secret behind it.
+            let body = rest.get(begin.text.len()..end).unwrap_or_default();
+            let next = memchr::memmem::find(body, &begin.text).map(|at| at + begin.text.len());
+            let alone = next.filter(|next| {
+                compiled.exact(rest.get(..*next).unwrap_or_default()) == Some(*next)
+                    && rest.get(*next..).and_then(|rest| compiled.exact(rest)).is_some()
+            });
+            if let Some(end) = alone.or(Some(end).filter(ends)) {
+                return Some((start + end, None));
+            }
+        }
+        let end = compiled.loose(rest).filter(ends)?;
+        Some((start + end, Some("its length is not the usual one")))
+    }
+
+    /// Whether another secret begins at a place where a word goes on.
+    fn follows(&self, at: usize) -> bool {
+        let mut follows = false;
+        self.matcher.beginnings.standing(self.text, at, |begin| {
+            let rest = self.slice(at..self.text.len());
+            let fits = |rule: &usize| {
+                let compiled = self.matcher.rules.get(*rule).and_then(Rule::compiled);
+                compiled.is_some_and(|compiled| compiled.exact(rest).is_some())
+            };
+            follows |= begin.text.len() >= 3 && begin.rules.iter().any(fits);
+        });
+        follows
+    }
+
+    /// Whether one may begin at a place that is no edge, where else nobody looks.
+    fn may_follow(&self, at: usize) -> bool {
+        self.text.get(at).is_some_and(u8::is_ascii_alphanumeric) && self.follows(at)
     }
 
     /// A text that a rule fits. `odd`: what is not quite right about it.
@@ -376,7 +445,9 @@ impl<'p> Pass<'p> {
             confidence = Confidence::Low;
             reasons.push("it stands among tests or examples".into());
         }
-        if &*rule.kind.rule == "gemini/standard" && fake::is_shown(Around::new(self.text, span.clone()).window().0) {
+        if &*rule.kind.rule == "gemini/standard"
+            && fake::is_shown(self.slice(Around::new(self.text, span.clone()).window().clone()))
+        {
             confidence = Confidence::Low;
             reasons.push("web pages show such keys to everybody".into());
         }
@@ -416,20 +487,19 @@ impl<'p> Pass<'p> {
     }
 
     /// What stands around a text: read once, and asked by every rule that the text fits.
-    fn stands(&self, span: &Range<usize>) -> Stands<'p> {
+    fn stands(&mut self, span: &Range<usize>) -> Stands<'p> {
         let around = Around::new(self.text, span.clone());
         let named = around.named();
         let mut words = Vec::new();
         if named != Named::Other
             && let Some(all) = self.matcher.words.get()
         {
-            let (window, offset) = around.window();
-            let places = all
-                .find_overlapping_iter(window)
-                .map(|word| (word.pattern().as_usize(), word.start() + offset..word.end() + offset));
-            words.extend(
-                places.filter(|(_, place)| around.whole(place) && (place.end <= span.start || place.start >= span.end)),
-            );
+            let beside = |place: &Range<usize>| place.end <= span.start || place.start >= span.end;
+            for (word, place) in self.near.words(all, self.text, around.window()) {
+                if beside(place) && around.whole(place) {
+                    words.push((*word, place.clone(), around.distance(place)));
+                }
+            }
         }
         Stands { span: span.clone(), around, named, words }
     }
@@ -464,8 +534,8 @@ impl<'p> Pass<'p> {
     /// The nearest word of a rule around a text: how far, how sure it makes, and which.
     fn nearest(&self, index: usize, stands: &Stands<'_>) -> Option<(usize, Confidence, String)> {
         let around = &stands.around;
-        let mine = stands.words.iter().filter(|(word, _)| self.is_word_of(*word, index)).map(|(_, place)| place);
-        let best = mine.min_by_key(|word| around.distance(word))?;
+        let mine = stands.words.iter().filter(|(word, ..)| self.is_word_of(*word, index));
+        let (_, best, distance) = mine.min_by_key(|(_, _, distance)| *distance)?;
         let cued = stands.named == Named::Secret || around.cue();
         let confidence = if around.filed() {
             Confidence::Low
@@ -478,7 +548,7 @@ impl<'p> Pass<'p> {
         };
         let word = String::from_utf8_lossy(self.text.get(best.clone()).unwrap_or_default()).into_owned();
         let side = if best.end <= around.start() { "before" } else { "after" };
-        Some((around.distance(best), confidence, format!("\"{word}\" stands {side} it")))
+        Some((*distance, confidence, format!("\"{word}\" stands {side} it")))
     }
 
     /// Tries the rules whose secrets begin in no telling way at a run.

@@ -42,24 +42,26 @@ fn ours(secret: &[u8]) -> Verdict {
     }
 }
 
-/// GitHub's and npm's: the last six characters are the CRC-32 of what stands between the prefix and them, in base 62.
+/// GitHub's and npm's: the last six characters are the checksum of what stands between the prefix and them.
 fn crc(secret: &[u8]) -> Verdict {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let body = secret.iter().position(|byte| *byte == b'_').and_then(|at| secret.get(at + 1..)).unwrap_or_default();
-    let Some((covered, checksum)) = body.len().checked_sub(6).and_then(|at| body.split_at_checked(at)) else {
-        return Verdict::Nothing;
-    };
-    let mut crc = digest::crc32(covered);
-    let holds = checksum.iter().rev().all(|byte| {
-        let digit = ALPHABET.get((crc % 62) as usize);
-        crc /= 62;
-        digit == Some(byte)
-    });
-    if holds {
-        Verdict::Holds("its checksum holds".into())
-    } else {
-        Verdict::Fails(Some(Confidence::Medium), "its checksum does not hold".into())
+    match body.split_last_chunk() {
+        Some((covered, last)) if checksum(covered) == *last => Verdict::Holds("its checksum holds".into()),
+        Some(_) => Verdict::Fails(Some(Confidence::Low), "its checksum does not hold".into()),
+        None => Verdict::Nothing,
     }
+}
+
+/// The CRC-32 of a text, in base 62.
+pub(super) fn checksum(covered: &[u8]) -> [u8; 6] {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut crc = digest::crc32(covered);
+    let mut out = [b'0'; 6];
+    for slot in out.iter_mut().rev() {
+        *slot = ALPHABET.get((crc % 62) as usize).copied().unwrap_or(b'0');
+        crc /= 62;
+    }
+    out
 }
 
 /// OpenAI's: the signature in the middle, with as much before it as after.

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{Confidence, rule::written};
+use crate::{
+    Confidence,
+    rule::{Proof, written},
+};
 use keyward_catalogue::{Catalogue, sample};
 
 fn matcher() -> Matcher {
@@ -22,7 +25,19 @@ fn sure(matcher: &Matcher, text: &str) -> Vec<(String, String, Confidence)> {
 
 fn key(matcher: &Matcher, rule: &str, seed: u64) -> String {
     let rule = matcher.rules.iter().find(|one| &*one.kind.rule == rule).expect("there is such a rule");
-    sample::text(&rule.pattern, seed).unwrap()
+    sealed(rule.proof, sample::text(&rule.pattern, seed).unwrap())
+}
+
+/// A key with the checksum that it must have.
+fn sealed(proof: Proof, key: String) -> String {
+    let body = key.find('_').map_or(0, |at| at + 1);
+    match key.split_at_checked(key.len() - 6) {
+        Some((front, _)) if proof == Proof::Crc => {
+            let checksum = proof::checksum(front[body..].as_bytes());
+            format!("{front}{}", String::from_utf8_lossy(&checksum))
+        }
+        _ => key,
+    }
 }
 
 #[test]
@@ -56,6 +71,7 @@ fn every_rule_finds_its_own_and_its_examples_and_not_its_counters() {
         let word = rule.context.first().map_or("some", |word| &**word);
         for seed in 0..4 {
             let key = sample::text(&rule.pattern, seed).expect("the pattern can be sampled");
+            let key = if rule.proof.as_deref() == Some("crc") { sealed(Proof::Crc, key) } else { key };
             let mut texts = vec![
                 format!("export {word}_key='{key}'; echo done"),
                 format!("{{\"{word}\": {{\"apiKey\": \"{key}\"}}}}"),
@@ -199,6 +215,91 @@ fn edges_are_the_bytes_that_are_not_the_keys() {
     for (left, right) in [("ta", ""), ("a", ""), ("", "a"), ("", "0"), ("x-", "")] {
         let text = format!("{left}{key}{right}");
         assert!(sure(&matcher, &text).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn keys_right_behind_each_other_are_all_found() {
+    let matcher = matcher();
+    let rules = ["anthropic/api", "openai/project", "groq/api", "github/pat", "openrouter/api", "sendgrid/key"];
+    let rules =
+        rules.map(|rule| matcher.rules.iter().find(|one| &*one.kind.rule == rule).map(|one| one.kind.rule.clone()));
+    let rules: Vec<_> = rules.into_iter().flatten().collect();
+    assert!(rules.len() >= 5, "{rules:?}");
+    for (first, second) in rules.iter().flat_map(|one| rules.iter().map(move |other| (one, other))) {
+        let all = [key(&matcher, first, 1), key(&matcher, second, 2), key(&matcher, first, 3)];
+        for count in 2..=3 {
+            let text = format!("keys: {}\n", all[..count].concat());
+            let found: Vec<_> = sure(&matcher, &text).into_iter().map(|one| one.1).collect();
+            assert_eq!(found, all[..count], "{first} {second}");
+        }
+    }
+    let many: String = (0..2_000).map(|seed| key(&matcher, "groq/api", seed)).collect();
+    assert_eq!(sure(&matcher, &many).len(), 2_000);
+}
+
+#[test]
+fn what_markdown_stresses_is_found() {
+    let matcher = matcher();
+    for rule in ["anthropic/api", "openai/project", "mistral/api", "github/pat", "openrouter/api"] {
+        for seed in 0..5 {
+            let key = key(&matcher, rule, seed);
+            for sign in ["_", "__", "___", "*", "**", "`", "~~", "_**"] {
+                let text = format!("The mistral key is {sign}{key}{}.", sign.chars().rev().collect::<String>());
+                let found = sure(&matcher, &text);
+                assert_eq!(found.len(), 1, "{text} {found:?}");
+                assert_eq!((&*found[0].0, &found[0].1), (rule, &key), "{text}");
+            }
+        }
+    }
+    // A part of a name is none.
+    let key = key(&matcher, "anthropic/api", 1);
+    for text in [format!("a_{key}_"), format!("_{key}"), format!("x-_{key}_b")] {
+        assert!(sure(&matcher, &text).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_checksum_that_does_not_hold_makes_a_key_doubtful() {
+    let matcher = matcher();
+    for rule in ["github/pat", "github/oauth", "npm/token"] {
+        if !matcher.rules.iter().any(|one| &*one.kind.rule == rule) {
+            continue;
+        }
+        let key = key(&matcher, rule, 4);
+        assert_eq!(told(&matcher, &format!("TOKEN={key}"))[0].2, Confidence::Certain, "{key}");
+        let last = if key.ends_with('0') { "1" } else { "0" };
+        let wrong = format!("TOKEN={}{last}", &key[..key.len() - 1]);
+        let found = told(&matcher, &wrong);
+        assert_eq!(found.iter().map(|one| one.2).collect::<Vec<_>>(), [Confidence::Low], "{wrong}");
+    }
+}
+
+#[test]
+fn keys_with_colons_and_equals_are_read_out_of_escapes() {
+    let matcher = matcher();
+    for (rule, name) in
+        [("telegram/bot", "TELEGRAM_BOT_TOKEN"), ("fal/api", "FAL_KEY"), ("azure/storage-old", "AccountKey")]
+    {
+        let Some(rule) = matcher.rules.iter().find(|one| &*one.kind.rule == rule) else { panic!("no rule {rule}") };
+        for seed in 0..5 {
+            let key = sample::text(&rule.pattern, seed).unwrap();
+            let plain = told(&matcher, &format!("{name}={key}"));
+            for (colon, equals, plus, slash) in [
+                ("%3A", "%3D", "%2B", "%2F"),
+                ("%3a", "%3d", "%2b", "%2f"),
+                ("%253A", "%253D", "%252B", "%252F"),
+                ("\\u003a", "\\u003d", "\\u002b", "\\/"),
+                ("&#58;", "&#61;", "&#43;", "&#47;"),
+                ("&#x3a;", "&#x3d;", "&#x2b;", "&#x2f;"),
+            ] {
+                let coded = key.replace('&', "%26").replace(':', colon).replace('=', equals);
+                let coded = coded.replace('+', plus).replace('/', slash);
+                let text = format!("{name}={coded}");
+                assert_eq!(told(&matcher, &text), plain, "{text}");
+                assert_eq!(plain[0].1, key, "{plain:?}");
+            }
+        }
     }
 }
 

@@ -96,45 +96,57 @@ static IN_NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).ascii_case_insensitive(true).build(JOINED).ok()
 });
 
-fn bits(word: &[u8]) -> u8 {
+/// What a word says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Says(u8);
+
+/// What a word says, in whatever case it is written.
+pub(super) fn says(word: &[u8]) -> Says {
     let mut lower = [0; LONGEST];
-    let Some(lower) = lower.get_mut(..word.len()) else { return 0 };
-    lower.copy_from_slice(word);
-    lower.make_ascii_lowercase();
-    SAYS.get(&*lower).copied().unwrap_or(0)
+    let known = lower.get_mut(..word.len()).and_then(|lower| {
+        lower.copy_from_slice(word);
+        lower.make_ascii_lowercase();
+        SAYS.get(&*lower).copied()
+    });
+    Says(known.unwrap_or(0))
 }
 
-/// Whether a word says: a secret.
-pub(super) fn is_secret(word: &[u8]) -> bool {
-    bits(word) & 1 != 0
+impl Says {
+    /// A secret.
+    pub(super) const fn secret(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// Not a secret.
+    pub(super) const fn other(self) -> bool {
+        self.0 & 2 != 0
+    }
+
+    /// Nothing of its own.
+    pub(super) const fn neutral(self) -> bool {
+        self.0 & 4 != 0
+    }
+
+    /// That something else is named, when it is the last word of the name.
+    pub(super) const fn last(self) -> bool {
+        self.0 & 8 != 0
+    }
+
+    /// A hash.
+    pub(super) const fn hash(self) -> bool {
+        self.0 & 16 != 0
+    }
+
+    /// Nothing that is not said of any secret.
+    pub(super) const fn general(self) -> bool {
+        self.0 & (1 | 4 | 32) != 0
+    }
 }
 
-/// Whether a word says: not a secret.
-pub(super) fn is_other(word: &[u8]) -> bool {
-    let sha = word
-        .split_at_checked(3)
-        .is_some_and(|(head, rest)| head.eq_ignore_ascii_case(b"sha") && rest.iter().all(u8::is_ascii_digit));
-    sha || bits(word) & 2 != 0
-}
-
-/// Whether a name says nothing of its own.
-pub(super) fn is_neutral(word: &[u8]) -> bool {
-    bits(word) & 4 != 0
-}
-
-/// Whether a word says that something else is named, when it is the last of the name.
-pub(super) fn tells_last(word: &[u8]) -> bool {
-    bits(word) & 8 != 0
-}
-
-/// Whether a word is the name of a hash.
-pub(super) fn is_hash(word: &[u8]) -> bool {
-    bits(word) & 16 != 0
-}
-
-/// Whether a word may stand in a name that anybody gives to any secret.
-pub(super) fn is_general(word: &[u8]) -> bool {
-    bits(word) & (1 | 4 | 32) != 0
+/// Whether a word is `sha` with or without a number.
+pub(super) fn is_sha(word: &[u8]) -> bool {
+    word.split_at_checked(3)
+        .is_some_and(|(head, rest)| head.eq_ignore_ascii_case(b"sha") && rest.iter().all(u8::is_ascii_digit))
 }
 
 /// Whether a name holds a word of secrets, and one of public things, wherever they stand.
@@ -178,7 +190,7 @@ mod tests {
     #[test]
     fn no_word_is_too_long_to_be_known() {
         for word in SAYS.keys() {
-            assert!(bits(&word.to_ascii_uppercase()) != 0, "{}", String::from_utf8_lossy(word));
+            assert_ne!(says(&word.to_ascii_uppercase()), Says(0), "{}", String::from_utf8_lossy(word));
         }
     }
 

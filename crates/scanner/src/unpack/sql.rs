@@ -190,9 +190,11 @@ const STATEMENTS: [(&[u8], Rowing); 4] = [
 /// The last statement that begins in the bytes: where, how long its first words are, and how its rows are written.
 fn last_statement(bytes: &[u8]) -> Option<(usize, usize, Rowing)> {
     let last = |(words, form): &(&'static [u8], Rowing)| {
+        // Most bytes hold none, which is seen sooner from the front.
+        let first = memmem::find(bytes, words)?;
         let mut rest = bytes;
         loop {
-            let at = memmem::rfind(rest, words)?;
+            let at = memmem::rfind(rest.get(first..)?, words)? + first;
             let before = rest.get(..at)?.trim_ascii_end();
             // Statements begin lines, or follow others; the word also occurs within texts.
             if before.len() < at && (before.last().is_none_or(|byte| matches!(byte, b';' | b'/' | b'.' | b'-' | b'=')))
