@@ -56,7 +56,7 @@ impl Beginnings {
         for block in from / 64..range.end.div_ceil(64) {
             let base = block * 64;
             places::each(places.signs(block, &(from..range.end)), |bit| ends |= escape_ends(text, base + bit) << bit);
-            let begins = (places.words(block) | ends as u64) & places::within(block, &range);
+            let begins = (places.words(block) | low(ends)) & places::within(block, &range);
             ends >>= 64;
             places::each(begins, |bit| {
                 let at = base + bit;
@@ -104,6 +104,10 @@ impl Beginnings {
 
 fn place(first: u8, second: u8, third: u8) -> usize {
     (usize::from(first) << 10 ^ usize::from(second) << 5 ^ usize::from(third)) % BITS
+}
+
+fn low(bits: u128) -> u64 {
+    u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0)
 }
 
 /// How far from a sign the escapes may end that begin with it, one bit for each distance: a word may begin there although

@@ -60,7 +60,8 @@ fn simple(block: &[u8; 16]) -> [u16; 3] {
         flags.iter_mut().zip(block).for_each(|(flag, byte)| *flag = u8::from(is(*byte)));
         // The factor moves the lowest bit of each byte into the highest byte, in order.
         let gather = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        flags.as_chunks::<8>().0.iter().rev().fold(0, |mask, eight| mask << 8 | gather(eight)) as u16
+        let bits = flags.as_chunks::<8>().0.iter().rev().fold(0, |mask, eight| mask << 8 | gather(eight));
+        u16::try_from(bits).unwrap_or(0)
     }
     let plain = |byte: u8| ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10);
     let close = |byte: u8| (byte.wrapping_sub(b'%') < 3) | (byte.wrapping_sub(b'[') < 2);

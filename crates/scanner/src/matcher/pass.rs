@@ -1,8 +1,10 @@
 //! One pass over one text.
 
+mod begun;
+mod told;
+
 use super::{
     Hints, Matcher,
-    beginnings::Begin,
     context::{Around, Named},
     derived::{self, Derived},
     edges,
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     Confidence, Hit, Secret,
-    rule::{self, Bytes, Compiled, Extent, Rule},
+    rule::{self, Bytes, Extent, Rule},
 };
 use std::{
     borrow::Cow,
@@ -25,6 +27,7 @@ use std::{
     ops::{Range, RangeInclusive},
     rc::Rc,
 };
+use told::Stands;
 
 /// How far before a run its beginning may lie: some keys begin with short parts.
 const SLACK: usize = 32;
@@ -54,15 +57,6 @@ pub(super) struct Candidate {
 
 /// How often a text may be encoded in another.
 const DEEPEST: u8 = 3;
-
-/// What stands around one text.
-struct Stands<'t> {
-    span: Range<usize>,
-    around: Around<'t>,
-    named: Named,
-    /// The words there that tell whose a secret is, where they stand, and how far away.
-    words: Vec<(usize, Range<usize>, usize)>,
-}
 
 pub(super) struct Pass<'p> {
     matcher: &'p Matcher,
@@ -322,92 +316,6 @@ impl<'p> Pass<'p> {
         self.text.get(range).unwrap_or_default()
     }
 
-    /// Tries every rule whose beginning stands in a range.
-    fn beginnings(&mut self, places: &Places, range: Range<usize>) {
-        let matcher = self.matcher;
-        matcher.beginnings.each(self.text, places, range, |at, begin| self.begun(at, begin));
-    }
-
-    /// Tries every rule of a beginning, and of those behind it.
-    fn begun(&mut self, at: usize, begin: &Begin) {
-        let mut behind = self.begin(at, begin, false);
-        while let Some(at) = behind.take() {
-            let matcher = self.matcher;
-            matcher.beginnings.standing(self.text, at, |begin| behind = behind.max(self.begin(at, begin, true)));
-        }
-    }
-
-    /// Tries every rule of a beginning at a place. `behind`: another secret ends there. Tells where the next one begins, if
-    /// one stands right behind.
-    fn begin(&mut self, start: usize, begin: &Begin, behind: bool) -> Option<usize> {
-        let mut next = None;
-        for index in &begin.rules {
-            let Some(rule) = self.matcher.rules.get(*index) else { continue };
-            let Some(compiled) = rule.compiled() else { continue };
-            let Some((end, odd)) = self.end(compiled, start, begin, behind) else { continue };
-            self.fits(*index, rule, start..end, begin.text.len(), odd);
-            next = next.max(Some(end).filter(|end| self.may_follow(*end)));
-        }
-        next
-    }
-
-    /// Where a secret ends that begins at a place, and what is odd about it.
-    fn end(
-        &self,
-        compiled: &Compiled,
-        start: usize,
-        begin: &Begin,
-        behind: bool,
-    ) -> Option<(usize, Option<&'static str>)> {
-        let mut rest = self.slice(start..self.text.len());
-        if !behind && !edges::begins(self.text, start, &compiled.alphabet) {
-            // As many signs as stress it before stress it behind.
-            let signs = edges::stressed(self.text, start);
-            let whole = rest.iter().take_while(|byte| compiled.alphabet.has(**byte)).count();
-            let (word, after) = rest.split_at_checked(whole.checked_sub(signs)?).filter(|_| signs > 0)?;
-            if after.iter().take(signs).any(|byte| *byte != b'_') {
-                return None;
-            }
-            rest = word;
-        }
-        let ends = |end: &usize| {
-            *end == rest.len() || edges::ends(self.text, start + end, &compiled.alphabet) || self.follows(start + end)
-        };
-        if let Some(end) = compiled.exact(rest) {
-            // What may be of any length goes on through another such secret behind it.
-            let body = rest.get(begin.text.len()..end).unwrap_or_default();
-            let next = memchr::memmem::find(body, &begin.text).map(|at| at + begin.text.len());
-            let alone = next.filter(|next| {
-                compiled.exact(rest.get(..*next).unwrap_or_default()) == Some(*next)
-                    && rest.get(*next..).and_then(|rest| compiled.exact(rest)).is_some()
-            });
-            if let Some(end) = alone.or(Some(end).filter(ends)) {
-                return Some((start + end, None));
-            }
-        }
-        let end = compiled.loose(rest).filter(ends)?;
-        Some((start + end, Some("its length is not the usual one")))
-    }
-
-    /// Whether another secret begins at a place where a word goes on.
-    fn follows(&self, at: usize) -> bool {
-        let mut follows = false;
-        self.matcher.beginnings.standing(self.text, at, |begin| {
-            let rest = self.slice(at..self.text.len());
-            let fits = |rule: &usize| {
-                let compiled = self.matcher.rules.get(*rule).and_then(Rule::compiled);
-                compiled.is_some_and(|compiled| compiled.exact(rest).is_some())
-            };
-            follows |= begin.text.len() >= 3 && begin.rules.iter().any(fits);
-        });
-        follows
-    }
-
-    /// Whether one may begin at a place that is no edge, where else nobody looks.
-    fn may_follow(&self, at: usize) -> bool {
-        self.text.get(at).is_some_and(u8::is_ascii_alphanumeric) && self.follows(at)
-    }
-
     /// A text that a rule fits. `odd`: what is not quite right about it.
     fn fits(&mut self, index: usize, rule: &Rule, span: Range<usize>, prefix: usize, odd: Option<&'static str>) {
         let secret = self.slice(span.clone());
@@ -465,90 +373,6 @@ impl<'p> Pass<'p> {
             proof::Verdict::Nothing => {}
         }
         self.found.push(Candidate { rule: index, span, confidence, distance, reasons, parts: false, decoded: None });
-    }
-
-    /// What stands around a text that makes it one of a rule: how far the word is that does, how sure it makes, and which
-    /// it is.
-    fn told(&mut self, index: usize, span: &Range<usize>) -> Option<(usize, Confidence, String)> {
-        let stands = self.stands.take().filter(|stands| stands.span == *span).unwrap_or_else(|| self.stands(span));
-        let told = (stands.named != Named::Other)
-            .then(|| self.nearest(index, &stands).or_else(|| self.in_names(index, &stands)))
-            .flatten();
-        self.stands = Some(stands);
-        told
-    }
-
-    /// What the name says that a text is given.
-    fn named(&self, span: &Range<usize>) -> Named {
-        match &self.stands {
-            Some(stands) if stands.span == *span => stands.named,
-            _ => Around::new(self.text, span.clone()).named(),
-        }
-    }
-
-    /// What stands around a text: read once, and asked by every rule that the text fits.
-    fn stands(&mut self, span: &Range<usize>) -> Stands<'p> {
-        let around = Around::new(self.text, span.clone());
-        let named = around.named();
-        let mut words = Vec::new();
-        if named != Named::Other
-            && let Some(all) = self.matcher.words.get()
-        {
-            let beside = |place: &Range<usize>| place.end <= span.start || place.start >= span.end;
-            for (word, place) in self.near.words(all, self.text, around.window()) {
-                if beside(place) && around.whole(place) {
-                    words.push((*word, place.clone(), around.distance(place)));
-                }
-            }
-        }
-        Stands { span: span.clone(), around, named, words }
-    }
-
-    /// A word of a rule in the names of the file, its members, tables and rows.
-    fn in_names(&self, index: usize, stands: &Stands<'_>) -> Option<(usize, Confidence, String)> {
-        // Among much else, a file's name says little of a text without a name.
-        let alone = self.text.len() < stands.span.len() + 40;
-        if stands.named != Named::Secret && !alone && self.hints.within.is_empty() {
-            return None;
-        }
-        let mut words = self.names.get_or_init(|| self.words_of_names()).iter();
-        let word = words.find(|(word, _)| self.is_word_of(*word, index));
-        word.map(|(_, word)| (1000, Confidence::Medium, format!("\"{word}\" stands in the name of its place")))
-    }
-
-    fn words_of_names(&self) -> Vec<(usize, String)> {
-        let Some(words) = self.matcher.words.get() else { return Vec::new() };
-        let names = self.hints.within.iter().map(|name| name.as_bytes()).chain([self.hints.path]);
-        let text = |name: &[u8], word: &aho_corasick::Match| {
-            String::from_utf8_lossy(name.get(word.range()).unwrap_or_default()).into_owned()
-        };
-        let of_name =
-            |name| words.find_overlapping_iter(name).map(move |word| (word.pattern().as_usize(), text(name, &word)));
-        names.flat_map(of_name).collect()
-    }
-
-    fn is_word_of(&self, word: usize, index: usize) -> bool {
-        self.matcher.worded.get(word).is_some_and(|rules| rules.contains(&index))
-    }
-
-    /// The nearest word of a rule around a text: how far, how sure it makes, and which.
-    fn nearest(&self, index: usize, stands: &Stands<'_>) -> Option<(usize, Confidence, String)> {
-        let around = &stands.around;
-        let mine = stands.words.iter().filter(|(word, ..)| self.is_word_of(*word, index));
-        let (_, best, distance) = mine.min_by_key(|(_, _, distance)| *distance)?;
-        let cued = stands.named == Named::Secret || around.cue();
-        let confidence = if around.filed() {
-            Confidence::Low
-        } else if around.in_name(best) || (around.same_line(best) && cued) {
-            Confidence::High
-        } else if around.general() && cued || around.calls(best) {
-            Confidence::Medium
-        } else {
-            Confidence::Low
-        };
-        let word = String::from_utf8_lossy(self.text.get(best.clone()).unwrap_or_default()).into_owned();
-        let side = if best.end <= around.start() { "before" } else { "after" };
-        Some((*distance, confidence, format!("\"{word}\" stands {side} it")))
     }
 
     /// Tries the rules whose secrets begin in no telling way at a run.

@@ -33,7 +33,7 @@ fn sealed(proof: Proof, key: String) -> String {
     let body = key.find('_').map_or(0, |at| at + 1);
     match key.split_at_checked(key.len() - 6) {
         Some((front, _)) if proof == Proof::Crc => {
-            let checksum = proof::checksum(front[body..].as_bytes());
+            let checksum = proof::checksum(&front.as_bytes()[body..]);
             format!("{front}{}", String::from_utf8_lossy(&checksum))
         }
         _ => key,
