@@ -74,6 +74,64 @@ impl Run {
     }
 }
 
+/// A program that runs while a test goes on.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    shown: String,
+    stdout: std::thread::JoinHandle<Vec<u8>>,
+    stderr: std::thread::JoinHandle<Vec<u8>>,
+}
+
+impl Running {
+    /// Starts a command, whose standard input stays open.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(mut command: Command) -> Self {
+        let shown = format!("{command:?}");
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("starting {shown}: {error}"));
+        let stdout = reader(child.stdout.take().expect("standard output is a pipe"));
+        let stderr = reader(child.stderr.take().expect("standard error is a pipe"));
+        Self { child, shown, stdout, stderr }
+    }
+
+    /// Writes to its standard input, which stays open. A pipe holds 64 KiB: what is before the last of these was read.
+    ///
+    /// # Panics
+    /// When it does not take it.
+    pub fn write(&mut self, input: &[u8]) {
+        let stdin = self.child.stdin.as_mut().expect("standard input is open");
+        stdin.write_all(input).and_then(|()| stdin.flush()).expect("it reads its input");
+    }
+
+    /// Sends it what Ctrl-C sends.
+    ///
+    /// # Panics
+    /// When it is not there any more.
+    pub fn interrupt(&self) {
+        let id = i32::try_from(self.child.id()).expect("an id");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGINT).expect("it is there");
+    }
+
+    /// Waits for its end. Its standard input stays open until then.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[must_use]
+    pub fn end(mut self) -> Run {
+        let input = self.child.stdin.take();
+        let status = wait(&mut self.child, &self.shown);
+        drop(input);
+        let text = |thread: std::thread::JoinHandle<Vec<u8>>| {
+            String::from_utf8_lossy(&thread.join().expect("the reader ends")).into_owned()
+        };
+        Run { command: self.shown, status, stdout: text(self.stdout), stderr: text(self.stderr) }
+    }
+}
+
 fn reader(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut all = Vec::new();

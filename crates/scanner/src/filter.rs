@@ -2,6 +2,8 @@
 //! earlier report. Only one finding at a time is ever let through, never a rule or a folder: a list of those would hide
 //! the next leak.
 
+mod baseline;
+
 use crate::{ALLOW, Confidence, Finding, Fingerprinter};
 use keyward_domain::{Millis, times};
 use std::collections::HashMap;
@@ -74,9 +76,9 @@ pub enum LeftOut {
 
 /// A file of fingerprints, or a baseline, that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {what}")]
+#[error("{}{what}", if *line > 0 { format!("line {line}: ") } else { String::new() })]
 pub struct BadList {
-    /// The line, from 1.
+    /// The line, from 1; 0 where it is the whole that is wrong.
     pub line: usize,
     /// What is wrong with it.
     pub what: Box<str>,
@@ -132,32 +134,11 @@ impl Filter {
     /// Adds what an earlier report found: the JSON report, one finding per line, or SARIF.
     ///
     /// # Errors
-    /// [`BadList`] when the text is none of them.
+    /// [`BadList`] when the text is none of them, or is another program's.
     pub fn baseline(&mut self, text: &str) -> Result<(), BadList> {
-        let whole: Result<serde_json::Value, _> = serde_json::from_str(text);
-        let values = match whole {
-            Ok(value) => vec![value],
-            Err(first) => text
-                .lines()
-                .filter(|line| !line.trim().is_empty())
-                .map(serde_json::from_str)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|_| BadList { line: first.line(), what: "not a report of `keyward scan`: not JSON".into() })?,
-        };
-        let shaped = values.iter().any(|value| {
-            ["findings", "runs", "fingerprint", "incomplete", "stats"].iter().any(|name| value.get(name).is_some())
-        });
-        if !shaped && !values.is_empty() {
-            return Err(BadList {
-                line: 1,
-                what: "not a report of `keyward scan` in JSON, JSON lines or SARIF".into(),
-            });
-        }
-        for value in &values {
-            collect(value, 0, &mut |print| {
-                let permission = Permission { reason: "".into(), ends: None, unreadable: false };
-                self.entries.entry(print.into()).or_insert(Entry { known: true, permission });
-            });
+        for print in baseline::fingerprints(text)? {
+            let permission = Permission { reason: "".into(), ends: None, unreadable: false };
+            self.entries.entry(print).or_insert(Entry { known: true, permission });
         }
         Ok(())
     }
@@ -205,29 +186,6 @@ fn is_fingerprint(word: &str) -> bool {
     [Fingerprinter::PLAIN, Fingerprinter::KEYED].iter().any(|prefix| {
         word.strip_prefix(prefix).is_some_and(|rest| rest.len() == 40 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
     })
-}
-
-/// Hands out every fingerprint of a finding in a report, whatever its format: ours, or SARIF's `partialFingerprints`.
-fn collect(value: &serde_json::Value, depth: usize, found: &mut dyn FnMut(&str)) {
-    // No report is nested deeper than this.
-    if depth > 8 {
-        return;
-    }
-    match value {
-        serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, depth + 1, found)),
-        serde_json::Value::Object(fields) => {
-            for (name, value) in fields {
-                match value.as_str() {
-                    Some(text) if matches!(name.as_str(), "fingerprint" | "keyward/v1") && is_fingerprint(text) => {
-                        found(text);
-                    }
-                    Some(_) => {}
-                    None => collect(value, depth + 1, found),
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

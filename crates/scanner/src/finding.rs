@@ -73,6 +73,10 @@ pub struct Finding {
     pub line: u64,
     /// The column in bytes, from 1.
     pub column: u64,
+    /// The column in UTF-16 code units, from 1, as editors count.
+    pub units: u64,
+    /// Where it ends: the line, and the column in UTF-16 code units behind it.
+    pub end: (u64, u64),
     /// The bytes it covers in the file or member.
     pub span: Range<u64>,
     /// The secret.

@@ -6,6 +6,8 @@
 
 mod attribute;
 mod changes;
+#[cfg(test)]
+mod compare;
 mod config;
 mod contents;
 mod files;
@@ -62,6 +64,12 @@ pub enum GitError {
     /// Its objects are named in a way that is not known.
     #[error("the repository names its objects by {0}, which is not known")]
     Format(String),
+    /// A revision that cannot be looked up.
+    #[error(
+        "what {0} is cannot be told: the repository keeps its references in a form that is not read here (reftable); \
+         name commits by their full ids, or scan all of it with --git"
+    )]
+    UnreadReferences(String),
     /// A revision that does not exist.
     #[error("no commit is called {0}")]
     UnknownRevision(String),

@@ -9,6 +9,7 @@ mod edges;
 mod fake;
 mod lanes;
 mod link;
+mod mail;
 mod marks;
 mod near;
 mod pass;
@@ -177,6 +178,11 @@ impl Matcher {
             rules,
             more: Vec::new(),
         }
+    }
+
+    /// Whether there are no rules but the program's own, which look no further around a secret than is known.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.more.is_empty()
     }
 
     /// Finds the secrets in a text, in order, none overlapping another.

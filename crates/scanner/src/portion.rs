@@ -16,9 +16,47 @@ pub struct Portion<'a> {
     pub bytes_before: u64,
     /// How many bytes of the line that `bytes` begins in come before it.
     pub column_before: u64,
+    /// The same in UTF-16 code units, in which editors count.
+    pub units_before: u64,
     /// The way to it from the file: members of archives (`backup.tar.gz` is the file, `var/.env` the first step), tables
     /// and rows (`wp_options`, `option_name=ai_key`). Empty: it is the file itself.
     pub within: &'a [Box<str>],
+}
+
+impl<'a> Portion<'a> {
+    /// A content that is looked at as a whole.
+    #[must_use]
+    pub fn whole(bytes: &'a [u8], within: &'a [Box<str>]) -> Self {
+        let own = 0..bytes.len();
+        Self { bytes, own, lines_before: 0, bytes_before: 0, column_before: 0, units_before: 0, within }
+    }
+}
+
+/// The mark of the byte order that some programs put at the front of UTF-8.
+pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How many UTF-16 code units a stretch of a line has. What is no character counts as the sign that editors show for it.
+/// `goes_on`: it may begin within a character, which was counted with what comes before.
+pub(crate) fn units(bytes: &[u8], goes_on: bool) -> u64 {
+    let begun = bytes.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
+    let bytes = bytes.get(if goes_on { begun } else { 0 }..).unwrap_or_default();
+    let count = match std::str::from_utf8(bytes) {
+        Ok(text) => in_text(text),
+        // A character that is cut off at the end is counted here.
+        Err(error) if error.error_len().is_none() => {
+            let (text, cut) = bytes.split_at_checked(error.valid_up_to()).unwrap_or_default();
+            let wide = cut.first().is_some_and(|byte| *byte >= 0xf0);
+            in_text(std::str::from_utf8(text).unwrap_or_default()) + if wide { 2 } else { 1 }
+        }
+        Err(_) => String::from_utf8_lossy(bytes).encode_utf16().count(),
+    };
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// Each character has one byte that does not go on another; those of four bytes are two units.
+fn in_text(text: &str) -> usize {
+    let firsts = text.bytes().filter(|byte| byte & 0xc0 != 0x80).count();
+    firsts + text.bytes().filter(|byte| *byte >= 0xf0).count()
 }
 
 /// Why something was not looked at, or not to its end. Nothing is left out in silence.

@@ -171,3 +171,6 @@ pub(crate) fn ours() -> Vec<Rule> {
         rule("control-token", "Keyward control token", "kwt_[A-Za-z0-9]{49}", &["kwt_"]),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,11 +97,29 @@ pub(crate) struct Watched<'a> {
     search: Search<'a>,
     progress: &'a Progress,
     stopped: bool,
+    /// How much is still looked at when somebody has stopped the scan.
+    last: u64,
 }
+
+/// How much of a stream is looked at when somebody has stopped the scan, in bytes: what was read of it before.
+const LAST: u64 = 2 << 20;
 
 impl<'a> Watched<'a> {
     pub(crate) fn new(scan: &Scan<'a>, path: &'a [u8]) -> Self {
-        Self { search: Search::new(scan.matcher, path), progress: scan.progress, stopped: false }
+        Self { search: Search::new(scan.matcher, path), progress: scan.progress, stopped: false, last: 0 }
+    }
+
+    /// The same of what can be read only once: what was read before somebody stopped the scan is looked at all the same.
+    pub(crate) fn of_stream(scan: &Scan<'a>, path: &'a [u8]) -> Self {
+        Self { last: LAST, ..Self::new(scan, path) }
+    }
+
+    /// Tells, once, that it was stopped.
+    pub(crate) fn stop(&mut self) {
+        if !std::mem::replace(&mut self.stopped, true) {
+            let detail = "the scan was stopped before its end".into();
+            self.unread(Unread { cause: Cause::Stopped, within: Vec::new(), detail });
+        }
     }
 
     /// Adds what was found to an outcome.
@@ -125,15 +143,16 @@ impl<'a> Watched<'a> {
 
 impl Look for Watched<'_> {
     fn look(&mut self, portion: &Portion<'_>) -> bool {
+        let length = u64::try_from(portion.own.len()).unwrap_or(u64::MAX);
         if self.progress.is_stopped() {
-            if !std::mem::replace(&mut self.stopped, true) {
-                let detail = "the scan was stopped before its end".into();
-                self.unread(Unread { cause: Cause::Stopped, within: Vec::new(), detail });
+            if self.last == 0 {
+                self.stop();
+                return false;
             }
-            return false;
+            self.last = self.last.saturating_sub(length);
         }
         let more = self.search.look(portion);
-        self.progress.add(0, u64::try_from(portion.own.len()).unwrap_or(0));
+        self.progress.add(0, length);
         more
     }
 

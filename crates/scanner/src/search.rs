@@ -1,6 +1,6 @@
 //! Runs the matcher on portions as they are unpacked, and works out where in the file each hit stands.
 
-use crate::{Adjuster, Cause, Finding, Hints, Hit, Look, Matcher, Place, Portion, Unread};
+use crate::{Adjuster, Cause, Finding, Hints, Hit, Look, Matcher, Place, Portion, Unread, portion};
 use memchr::memmem;
 use std::ops::Range;
 
@@ -28,6 +28,10 @@ pub struct Seen {
     pub line: u64,
     /// The column in bytes, from 1.
     pub column: u64,
+    /// The column in UTF-16 code units, from 1.
+    pub units: u64,
+    /// Where it ends: the line, and the column in UTF-16 code units behind it.
+    pub end: (u64, u64),
     /// The bytes it covers in the file or member.
     pub span: Range<u64>,
     /// The way to it from the file.
@@ -40,7 +44,7 @@ impl Seen {
     /// The finding this is, in a file or object that lies at `place`.
     #[must_use]
     pub fn into_finding(self, place: &Place) -> Finding {
-        let Self { hit, line, column, span, within, allowed } = self;
+        let Self { hit, line, column, units, end, span, within, allowed } = self;
         Finding {
             kind: hit.kind,
             confidence: hit.confidence,
@@ -48,6 +52,8 @@ impl Seen {
             place: Place { within, ..place.clone() },
             line,
             column,
+            units,
+            end,
             span,
             secret: hit.secret,
             allowed,
@@ -146,14 +152,33 @@ fn place(portion: &Portion<'_>, hit: Hit, lines: &mut Lines) -> Seen {
         Some(at) => len(before.len() - at),
         None => portion.column_before + len(before.len()) + 1,
     };
+    let line = portion.lines_before + newlines + 1;
+    let units = units(portion, hit.span.start);
+    let covered = portion.bytes.get(hit.span.clone()).unwrap_or_default();
+    let end = (line + len(memchr::memchr_iter(b'\n', covered).count()), self::units(portion, hit.span.end));
     Seen {
-        line: portion.lines_before + newlines + 1,
+        line,
         column,
+        units,
+        end,
         span: portion.bytes_before + len(hit.span.start)..portion.bytes_before + len(hit.span.end),
         within: portion.within.to_vec(),
         allowed: comment(portion.bytes, &hit.span),
         hit,
     }
+}
+
+/// The column of a place in UTF-16 code units, from 1. A mark of the byte order at the front of a file is no character.
+fn units(portion: &Portion<'_>, at: usize) -> u64 {
+    let before = portion.bytes.get(..at).unwrap_or_default();
+    let units = match memchr::memrchr(b'\n', before) {
+        Some(newline) => portion::units(before.get(newline + 1..).unwrap_or_default(), false),
+        None if portion.bytes_before == 0 => {
+            portion::units(before.strip_prefix(portion::MARK).unwrap_or(before), false)
+        }
+        None => portion.units_before + portion::units(before, true),
+    };
+    units + 1
 }
 
 /// The comment on the hit's line that allows it. What follows the word may be a reason, an end of validity, or the hit

@@ -2,6 +2,7 @@
 //! decodes wide characters, and cuts large contents into windows. All in memory, within bounds, nothing on the disk.
 
 mod kind;
+mod mail;
 mod markup;
 mod packed;
 mod peek;
@@ -14,6 +15,8 @@ mod zip;
 
 use crate::{Cause, Look, Unread};
 use kind::Kind;
+pub(crate) use mail::QUOTED;
+pub(crate) use markup::RUNS;
 use peek::{Outer, Peek};
 pub(crate) use sqlite::WithLog;
 use std::{

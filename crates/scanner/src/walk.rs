@@ -121,12 +121,16 @@ impl Scan<'_> {
         outcome
     }
 
-    /// Scans what comes from standard input, or from any other stream.
+    /// Scans what comes from standard input, or from any other stream. Whoever stops the scan ends the stream: what was
+    /// read of it is looked at.
     #[must_use]
     pub fn stdin(&self, reader: impl Read) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut search = Watched::new(self, b"-");
+        let mut search = Watched::of_stream(self, b"-");
         unpack_stream(b"-", reader, &self.bounds, &mut search);
+        if self.progress.is_stopped() {
+            search.stop();
+        }
         search.finish(|| place(b"-"), &mut outcome);
         outcome
     }

@@ -296,10 +296,14 @@ impl Check {
     }
 }
 
+/// The operator's folder: the one that is given, or the variable's.
+pub(super) fn folder(app: &App, given: Option<&PathBuf>) -> Option<PathBuf> {
+    given.cloned().or_else(|| app.context.variables.path("KEYWARD_CONFIG_DIR"))
+}
+
 /// The catalogue that came with the program, with the operator's folder over it.
 pub(super) fn catalogue(app: &App, folder: Option<&PathBuf>) -> Result<Catalogue, Failure> {
-    let folder = folder.cloned().or_else(|| app.context.variables.path("KEYWARD_CONFIG_DIR"));
-    Catalogue::load(&folder.into_iter().collect::<Vec<_>>()).map_err(Failure::failed)
+    Catalogue::load(&self::folder(app, folder).into_iter().collect::<Vec<_>>()).map_err(Failure::failed)
 }
 
 /// Shows how far a number of checks is.

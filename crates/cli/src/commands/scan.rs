@@ -3,6 +3,7 @@
 
 mod anchors;
 mod bar;
+mod input;
 mod lists;
 mod ours;
 mod verify;
@@ -89,8 +90,8 @@ pub(crate) struct Scan {
     /// Ask the provider of each secret whether it still works: each once, free of charge, nobody else
     #[arg(long, conflicts_with = "offline")]
     verify: bool,
-    /// With --verify: folder with `providers/` of your own [env: KEYWARD_CONFIG_DIR]
-    #[arg(long, value_name = "FOLDER", requires = "verify")]
+    /// Folder with `providers/` of your own, whose keys are looked for as well [env: KEYWARD_CONFIG_DIR]
+    #[arg(long, value_name = "FOLDER")]
     config_dir: Option<PathBuf>,
     /// With --verify: let addresses of your own providers be on this machine or in a private network
     #[arg(long, requires = "verify")]
@@ -176,10 +177,11 @@ impl Scan {
         self.output.as_deref().map_or(Ok(()), files::try_deliver)?;
         let server = if self.contain { Some(ours::Server::find(app).await?) } else { None };
         let filter = self.filter(app)?;
-        let outcome = work::run(&self, app).await?;
-        let mut report = self.sift(app, outcome, &filter);
+        let work::Worked { outcome, stopped, mut interrupts } = work::run(&self, app).await?;
+        let mut report = Report { stopped, ..self.sift(app, outcome, &filter) };
         let mut undone = Vec::new();
-        if !report.rows.is_empty() && !self.offline {
+        // Whoever stops a scan wants nobody asked any more, and nothing done.
+        if !report.rows.is_empty() && !self.offline && !report.stopped {
             let server = match server {
                 Some(server) => Some(server),
                 None => ours::Server::if_known(app, self.quiet).await,
@@ -197,8 +199,12 @@ impl Scan {
                 app.context.ui.warn("fp2_ fingerprints were not compared: that takes the server that made them");
             }
         }
-        if self.verify {
-            undone.extend(verify::run(&self, app, &mut report.rows).await.err());
+        if self.verify && !report.stopped {
+            match verify::run(&self, app, &mut report.rows, &mut interrupts).await {
+                Ok(verify::Ended::Asked) => {}
+                Ok(verify::Ended::Stopped) => report.stopped = true,
+                Err(failure) => undone.push(failure),
+            }
         }
         report.sort();
         self.show(app, &report)?;
@@ -243,8 +249,8 @@ impl Scan {
     }
 
     /// Turns what was found into rows, without what is left out.
-    fn sift(&self, app: &App, worked: work::Worked, filter: &Filter) -> Report {
-        let work::Worked { outcome: Outcome { findings, missed, stats }, stopped } = worked;
+    fn sift(&self, app: &App, outcome: Outcome, filter: &Filter) -> Report {
+        let Outcome { findings, missed, stats } = outcome;
         let prints = Fingerprinter::plain();
         let anchors = self.anchors();
         let mut left = Left::default();
@@ -273,7 +279,7 @@ impl Scan {
             stats,
             left,
             reveal: self.reveal,
-            stopped,
+            stopped: false,
             subject: if subject.is_empty() { ".".to_owned() } else { subject.join(" ") },
             at: app.context.now,
             version: env!("CARGO_PKG_VERSION"),

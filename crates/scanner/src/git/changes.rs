@@ -5,7 +5,10 @@
 //! looked at as if nothing were known.
 
 use super::pack::Changes;
-use crate::{Hints, Matcher};
+use crate::{
+    Hints, Matcher,
+    unpack::{QUOTED, RUNS},
+};
 use aho_corasick::packed::Searcher;
 use std::{ops::Range, sync::LazyLock};
 
@@ -19,12 +22,13 @@ const RUN: usize = 16 << 10;
 /// How many bytes at the front tell what a content is.
 const FRONT: usize = 512;
 
-/// What a text must not have: bytes that texts do not have; marks of documents, which are also read without them; the
-/// beginning of what may be of any length.
-const MARKS: [&[u8]; 4] = [b"<w:t", b"<a:t", b"<text:span", b"-----BEGIN"];
+/// What a text must not have, besides bytes that texts do not have and the marks of documents and mails, which are also
+/// read without them: the beginning of what may be of any length.
+const MARK: &[u8] = b"-----BEGIN";
 
 /// Finds any of the marks in one go.
-static MARKED: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(MARKS));
+static MARKED: LazyLock<Option<Searcher>> =
+    LazyLock::new(|| Searcher::new(RUNS.into_iter().chain(QUOTED).chain([MARK])));
 
 /// Whether there is any of the marks; where that cannot be found out, there may be.
 fn is_marked(bytes: &[u8]) -> bool {
@@ -46,7 +50,8 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
 
 /// Whether a version of a clean text is clean as well, as far as its changes tell. False: look at the whole.
 pub(crate) fn unchanged(matcher: &Matcher, bytes: &[u8], changes: &Changes) -> bool {
-    if !is_text(bytes.get(..bytes.len().min(FRONT)).unwrap_or_default()) {
+    // What others wrote may look anywhere in a text.
+    if !matcher.is_own() || !is_text(bytes.get(..bytes.len().min(FRONT)).unwrap_or_default()) {
         return false;
     }
     let mut stretches: Vec<Range<usize>> = Vec::new();

@@ -74,12 +74,9 @@ impl<'s> Contents<'s> {
         let mut search = Search::new(self.scan.matcher, b"");
         let words = bytes.get(from..).unwrap_or_default();
         search.look(&Portion {
-            bytes: words,
-            own: 0..words.len(),
             lines_before: count(memchr::memchr_iter(b'\n', before).count()),
             bytes_before: count(before.len()),
-            column_before: 0,
-            within: &[],
+            ..Portion::whole(words, &[])
         });
         let (seen, _, looked) = search.finish();
         self.count(looked);

@@ -75,9 +75,7 @@ impl Scan<'_> {
         if named {
             // A branch can be called by a secret.
             let mut search = Search::new(self.matcher, b"");
-            let (bytes, within) = (&*place.path, &[][..]);
-            let own = 0..bytes.len();
-            search.look(&Portion { bytes, own, lines_before: 0, bytes_before: 0, column_before: 0, within });
+            search.look(&Portion::whole(&place.path, &[]));
             let place = Place { place: Where::Config, ..place.clone() };
             self.tell(search, &place, outcome);
         }

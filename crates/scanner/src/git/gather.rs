@@ -202,6 +202,8 @@ fn copy(seen: &Seen) -> Seen {
         hit,
         line: seen.line,
         column: seen.column,
+        units: seen.units,
+        end: seen.end,
         span: seen.span.clone(),
         within: seen.within.clone(),
         allowed: seen.allowed.clone(),

@@ -53,8 +53,9 @@ impl Refs {
                 ));
             }
         }
-        if repository.config.get("extensions", "refstorage").is_some_and(|storage| storage != b"files") {
-            let why = "the references are kept in a form that is not known";
+        if repository.has_foreign_refs() {
+            let why = "the references and reflogs are kept in a form that is not read here: what leads to commits is not \
+                       known, and the messages of reflogs were not scanned";
             refs.broken.push((repository.common.join("reftable"), Cause::Unsupported, why));
         }
         for worktree in worktrees {

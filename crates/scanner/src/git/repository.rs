@@ -40,6 +40,11 @@ pub(crate) struct Worktree {
 }
 
 impl Repository {
+    /// Whether it keeps its references in another way than one file for each, and one for many.
+    pub(crate) fn has_foreign_refs(&self) -> bool {
+        self.config.get("extensions", "refstorage").is_some_and(|storage| storage != b"files")
+    }
+
     /// Finds the repository that a path is in or is, as git does: upwards.
     pub(crate) fn discover(path: &Path) -> Result<Self, GitError> {
         let start = fs::canonicalize(path).map_err(|error| GitError::Unreadable { path: path.into(), error })?;

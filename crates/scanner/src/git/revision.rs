@@ -23,7 +23,10 @@ pub(crate) struct Revisions<'r> {
 impl Revisions<'_> {
     /// The commit that a text names: a reference, an id or its beginning, with `^`, `~`, `^{…}` and `@{n}` behind it.
     pub(crate) fn find(&self, text: &str, reader: &mut Reader) -> Result<Id, GitError> {
-        self.parse(text, reader).ok_or_else(|| GitError::UnknownRevision(text.to_owned()))
+        self.parse(text, reader).ok_or_else(|| match self.repository.has_foreign_refs() {
+            true => GitError::UnreadReferences(text.to_owned()),
+            false => GitError::UnknownRevision(text.to_owned()),
+        })
     }
 
     /// The object that a text names: a tag, if it names one, and else a commit.

@@ -140,12 +140,21 @@ impl<'t> Around<'t> {
     /// Whether one of the words near it, before or after on the same line, says that it is a secret.
     pub(super) fn cue(&self) -> bool {
         let before = self.words().take(8).any(|word| says(self.word(&word)) == Named::Secret);
-        let user = self.words().take(1).any(|word| matches!(self.word(&word), b"-u" | b"--user"));
-        before || user || {
+        before || self.of_user() || {
             let after = self.text.get(self.at.end..self.window.end).unwrap_or_default();
             let line = after.split(|byte| *byte == b'\n').next().unwrap_or_default();
             line.split(|byte| !is_word(*byte)).take(12).any(|word| says(word) == Named::Secret)
         }
+    }
+
+    /// Whether it is what `curl` is given to log in with: `-u KEY:`, `--user api:KEY`, `-uapi:KEY`.
+    fn of_user(&self) -> bool {
+        let is_option = |word: &[u8]| matches!(word, b"-u" | b"--user");
+        let mut words = self.words().map(|range| (self.word(&range), range));
+        let Some((first, range)) = words.next() else { return false };
+        let is_name = self.text.get(range.end..self.at.start) == Some(b":");
+        is_option(first)
+            || (is_name && (first.starts_with(b"-u") || words.next().is_some_and(|(word, _)| is_option(word))))
     }
 
     /// How far an occurrence of a word is from the text, in bytes, with a surcharge for lines between and for standing

@@ -1,6 +1,7 @@
 //! One pass over one text.
 
 mod begun;
+mod beside;
 mod told;
 
 use super::{
@@ -103,12 +104,14 @@ impl<'p> Pass<'p> {
             if run.end > self.own.start && run.start < self.own.end {
                 let before = self.found.len();
                 self.beginnings(&places, run.start.saturating_sub(SLACK).max(scanned)..run.end);
+                self.behind_lengths(&run);
                 // Most runs are names in programs, which only a beginning could make a secret.
                 let word = self.slice(run.clone());
                 let tally = Tally::of(word);
                 if tally.may_be_random() {
                     let mixed = tally.is_mixed(word);
                     let random = self.run(&run, mixed, true);
+                    self.within_run(&run);
                     self.encoded(&run);
                     if mixed && self.found.len() == before {
                         self.stressed(&run);
@@ -275,8 +278,11 @@ impl<'p> Pass<'p> {
                 if own.len() <= 128 {
                     pass.plain(&own);
                 }
-                Places::of(pass.slice(own.clone()))
-                    .runs(|run| pass.plain(&(run.start + own.start..run.end + own.start)));
+                Places::of(pass.slice(own.clone())).runs(|run| {
+                    let run = run.start + own.start..run.end + own.start;
+                    pass.plain(&run);
+                    pass.within_run(&run);
+                });
             }
         });
     }
@@ -437,7 +443,7 @@ impl<'p> Pass<'p> {
         }
         let mut last = None;
         for (extent, rules) in &matcher.wide {
-            if let Some(span) = self.extended(run.clone(), extent) {
+            if let Some(span) = self.extended(run.clone(), extent).filter(|span| self.is_apart(span)) {
                 // Most rules that fit at all fit the same stretch.
                 let random = match &last {
                     Some((same, random)) if *same == span => *random,

@@ -25,6 +25,8 @@ pub(super) fn write(report: &Report) -> String {
                 "executionSuccessful": report.missed.is_empty() && !report.stopped,
                 "toolExecutionNotifications": report.missed.iter().map(notification).collect::<Vec<_>>(),
             }],
+            // A column is a place in a line as editors count them.
+            "columnKind": "utf16CodeUnits",
             "results": report.rows.iter().map(|row| result(report, row, &kinds)).collect::<Vec<_>>(),
         }],
     });
@@ -57,7 +59,9 @@ fn result(report: &Report, row: &Row, kinds: &[&Arc<Kind>]) -> Value {
     }
     let mut region = Map::new();
     region.insert("startLine".to_owned(), json!(found.line.max(1)));
-    region.insert("startColumn".to_owned(), json!(found.column.max(1)));
+    region.insert("startColumn".to_owned(), json!(found.units.max(1)));
+    region.insert("endLine".to_owned(), json!(found.end.0.max(found.line.max(1))));
+    region.insert("endColumn".to_owned(), json!(found.end.1.max(1)));
     // Within an archive the file's own bytes are others.
     if found.place.within.is_empty() {
         region.insert("byteOffset".to_owned(), json!(found.span.start));

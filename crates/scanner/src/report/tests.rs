@@ -38,6 +38,8 @@ fn row(path: &[u8], confidence: Confidence, group: &str) -> Row {
             place: place(path),
             line: 3,
             column: 7,
+            units: 5,
+            end: (4, 2),
             span: 40..94,
             secret: Secret::new(SECRET.as_bytes()),
             allowed: None,
@@ -158,6 +160,7 @@ fn sarif_names_rules_places_and_what_was_not_scanned() {
     let value: Value = serde_json::from_str(&hostile().write(Format::Sarif, false)).unwrap();
     assert_eq!(value["version"], "2.1.0");
     let run = &value["runs"][0];
+    assert_eq!(run["columnKind"], "utf16CodeUnits");
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
     for result in run["results"].as_array().unwrap() {
         let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
@@ -166,10 +169,8 @@ fn sarif_names_rules_places_and_what_was_not_scanned() {
         let uri = place["artifactLocation"]["uri"].as_str().unwrap();
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~/%".contains(&b);
         assert!(uri.bytes().all(allowed), "{uri}");
-        assert_eq!(
-            (place["region"]["startLine"].as_u64(), place["region"]["startColumn"].as_u64()),
-            (Some(3), Some(7))
-        );
+        let region = ["startLine", "startColumn", "endLine", "endColumn"].map(|name| place["region"][name].as_u64());
+        assert_eq!(region, [Some(3), Some(5), Some(4), Some(2)], "not the column in bytes");
         assert!(["error", "warning", "note"].contains(&result["level"].as_str().unwrap()));
         assert!(result["message"]["text"].is_string() && result["partialFingerprints"]["keyward/v1"].is_string());
     }

@@ -31,6 +31,14 @@ pub(crate) struct Written {
     pub(crate) admin: bool,
     #[serde(default)]
     pub(crate) public: bool,
+    /// Whose rules for the same secret fit the same texts, or who has documented the shape.
+    #[serde(default)]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the page of all rules tells it"))]
+    pub(crate) source: Option<Box<str>>,
+    /// The shape comes from no source that could be checked.
+    #[serde(default)]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the page of all rules tells it"))]
+    pub(crate) unverified: bool,
     /// Texts in which a secret of the pattern, put for `{}`, must be found.
     #[serde(default)]
     #[cfg_attr(not(test), expect(dead_code, reason = "tests read them"))]

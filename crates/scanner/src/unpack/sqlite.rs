@@ -166,10 +166,7 @@ impl Unpack<'_> {
             reading.text.push(b'\n');
         }
         let text = &reading.text;
-        let own = 0..text.len();
-        let portion =
-            Portion { bytes: text, own, lines_before: 0, bytes_before: 0, column_before: 0, within: &self.within };
-        self.done |= !self.look.look(&portion);
+        self.done |= !self.look.look(&Portion::whole(text, &self.within));
         self.look.adjust(&mut |span, within| {
             let begun = reading.begins.partition_point(|(begin, _)| long(*begin) <= span.start);
             let column =

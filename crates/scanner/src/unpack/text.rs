@@ -1,7 +1,16 @@
 //! Plain contents: cut into windows that overlap, in whatever characters they are written.
 
-use super::{MARGIN, Store, Unpack, WINDOW, hides_archive, long, sql::Names, wide};
-use crate::{Cause, Portion};
+use super::{
+    MARGIN, Store, Unpack, WINDOW, hides_archive, long,
+    mail::{is_mail, is_quoted},
+    markup::is_document,
+    sql::Names,
+    wide,
+};
+use crate::{
+    Cause, Portion,
+    portion::{MARK, units},
+};
 use std::{
     io::{self, Cursor, Read},
     ops::Range,
@@ -47,6 +56,7 @@ pub(super) struct Before {
     lines: u64,
     bytes: u64,
     column: u64,
+    units: u64,
 }
 
 impl Before {
@@ -55,12 +65,28 @@ impl Before {
         Self { bytes: offset, ..Self::default() }
     }
 
+    /// A portion that begins here, to be filled.
+    pub(super) fn portion<'a>(&self) -> Portion<'a> {
+        Portion {
+            lines_before: self.lines,
+            bytes_before: self.bytes,
+            column_before: self.column,
+            units_before: self.units,
+            ..Portion::whole(&[], &[])
+        }
+    }
+
     fn pass(&mut self, bytes: &[u8]) {
         self.lines += long(memchr::memchr_iter(b'\n', bytes).count());
-        self.column = match memchr::memrchr(b'\n', bytes) {
-            Some(at) => long(bytes.len() - at - 1),
-            None => self.column + long(bytes.len()),
-        };
+        let line = memchr::memrchr(b'\n', bytes).and_then(|at| bytes.get(at + 1..));
+        if line.is_some() {
+            (self.column, self.units) = (0, 0);
+        }
+        self.column += long(line.unwrap_or(bytes).len());
+        let first = self.bytes == 0 && line.is_none();
+        // At the front of a file there may be a mark of the byte order, which is no character.
+        let rest = if first { bytes.strip_prefix(MARK).unwrap_or(bytes) } else { line.unwrap_or(bytes) };
+        self.units += units(rest, line.is_none() && !first);
         self.bytes += long(bytes.len());
     }
 }
@@ -72,7 +98,12 @@ impl Unpack<'_> {
             return self.text(Vec::new(), &mut &*bytes);
         }
         self.window(bytes, 0..bytes.len(), &Before::default(), &mut Names::default());
-        self.markup(bytes);
+        let all = 0..bytes.len();
+        if is_document(bytes) {
+            self.markup(bytes, &all, &Before::default());
+        } else if is_mail(bytes) && is_quoted(bytes) {
+            self.mail(bytes, &all, &Before::default());
+        }
         if hides_archive(bytes) && !self.done {
             let tail = bytes.get(bytes.len().saturating_sub(66_000)..).unwrap_or_default();
             if memchr::memmem::find(tail, b"PK\x05\x06").is_some() {
@@ -90,7 +121,7 @@ impl Unpack<'_> {
         let mut before = Before::default();
         let mut names = Names::default();
         let mut own_from = 0;
-        let mut form = None;
+        let (mut form, mut document, mut mail, mut quoted) = (None, false, false, false);
         let mut first = true;
         loop {
             let most = own_from + WINDOW + MARGIN;
@@ -103,12 +134,24 @@ impl Unpack<'_> {
             };
             if std::mem::take(&mut first) {
                 form = wide::form(&buffer);
+                document = is_document(&buffer);
+                mail = is_mail(&buffer);
             }
             let own_to = if ended || hole > 0 { buffer.len() } else { own_from + WINDOW };
             let own = own_from..own_to;
             match form {
                 Some(form) => self.wide_window(form, &buffer, own, &mut before),
-                None => self.window(&buffer, own, &before, &mut names),
+                None => {
+                    self.window(&buffer, own.clone(), &before, &mut names);
+                    if document {
+                        self.markup(&buffer, &own, &before);
+                    }
+                    // What says it may lie in an earlier window.
+                    quoted |= mail && is_quoted(&buffer);
+                    if quoted {
+                        self.mail(&buffer, &own, &before);
+                    }
+                }
             }
             if ended || self.done {
                 break;
@@ -151,14 +194,7 @@ impl Unpack<'_> {
         if bytes.is_empty() {
             return;
         }
-        let portion = Portion {
-            bytes,
-            own: own.clone(),
-            lines_before: before.lines,
-            bytes_before: before.bytes,
-            column_before: before.column,
-            within: &self.within,
-        };
+        let portion = Portion { bytes, own: own.clone(), within: &self.within, ..before.portion() };
         self.done |= !self.look.look(&portion);
         names.begin();
         self.look.adjust(&mut |span, within| {
@@ -176,12 +212,9 @@ impl Unpack<'_> {
         texts.find(bytes, own);
         if !texts.bytes.is_empty() {
             let portion = Portion {
-                bytes: &texts.bytes,
                 own: texts.own(own),
                 lines_before: before.lines,
-                bytes_before: 0,
-                column_before: 0,
-                within: &self.within,
+                ..Portion::whole(&texts.bytes, &self.within)
             };
             self.done |= !self.look.look(&portion);
             self.look.adjust(&mut |span, _| *span = texts.place(span, before.bytes));
@@ -200,10 +233,9 @@ impl Unpack<'_> {
         let portion = Portion {
             bytes: text.as_bytes(),
             own: from..to,
-            lines_before: before.lines,
-            bytes_before: 0,
-            column_before: before.column,
             within: &self.within,
+            bytes_before: 0,
+            ..before.portion()
         };
         self.done |= !self.look.look(&portion);
         let mut names = Names::default();
@@ -220,9 +252,7 @@ impl Unpack<'_> {
         // A mark at the front proves little: where the rest has no wide characters, it is also read as it is.
         let zeros = memchr::memchr_iter(0, bytes).count();
         if !self.done && zeros < bytes.len() / 4 {
-            let Before { lines, bytes: bytes_before, column } = *before;
-            let portion =
-                Portion { bytes, own, lines_before: lines, bytes_before, column_before: column, within: &self.within };
+            let portion = Portion { bytes, own, within: &self.within, ..before.portion() };
             self.done |= !self.look.look(&portion);
         }
     }

@@ -224,3 +224,33 @@ fn a_stopped_scan_says_so() {
     let outcome = scan(|scan| Scan { progress: &progress, ..scan.clone() }.git(&repo.path, &History::Whole)).unwrap();
     assert!(outcome.missed.iter().any(|missed| missed.cause == Cause::Stopped));
 }
+
+/// References in one binary file, as newer gits can keep them: what they lead to is scanned as an object, and that the
+/// references were not read is said.
+#[test]
+fn references_in_an_unknown_form_are_told() {
+    let kit = Kit::new();
+    let repo = kit.init("repo", &["--ref-format=reftable"]);
+    let first = repo.commit("a", &text(1));
+    let second = repo.commit("b", &text(2));
+    repo.git(&["notes", "add", "-m", &text(3)]);
+    repo.git(&["rm", "-q", "a", "b"]);
+    repo.git(&["commit", "-q", "-m", "Take them out"]);
+    let outcome = whole(&repo.path);
+    for number in 1..4 {
+        assert!(!of(&outcome, number).is_empty(), "{number}");
+    }
+    let told = |outcome: &keyward_scanner::Outcome| outcome.missed.iter().any(|one| one.cause == Cause::Unsupported);
+    assert!(told(&outcome), "{:?}", outcome.missed);
+    // What has ids is there; what has names cannot be looked up, and says why.
+    assert_eq!(of(&range(&repo.path, &format!("{first}..{second}")).unwrap(), 2).len(), 1);
+    for history in ["HEAD~2..HEAD".to_owned(), "main~2..main".to_owned(), format!("{first}..HEAD")] {
+        let error = range(&repo.path, &history).unwrap_err();
+        assert!(error.to_string().contains("reftable"), "{history}: {error}");
+    }
+    let since = scan(|scan| scan.git(&repo.path, &History::Since(first.clone())));
+    assert!(since.unwrap_err().to_string().contains("reftable"));
+    repo.write("c", &text(4));
+    repo.git(&["add", "c"]);
+    assert_eq!(of(&staged(&repo.path), 4).len(), 1, "all that is staged is looked at");
+}

@@ -290,7 +290,11 @@ fn a_scan_that_is_stopped_tells_what_it_found() {
     progress.stop();
     let outcome = scan.paths(&[root.path().to_path_buf()], &Walk::default());
     assert_eq!(outcome.missed.iter().map(|missed| missed.cause).collect::<Vec<_>>(), [Cause::Stopped]);
+    // What was read of a stream before is looked at, and no more.
     let outcome = scan.stdin(key(1).as_bytes());
+    assert_eq!((outcome.findings.len(), outcome.missed[0].cause), (1, Cause::Stopped));
+    let much = [&vec![b'\n'; 8 << 20], key(2).as_bytes()].concat();
+    let outcome = scan.stdin(&*much);
     assert_eq!((outcome.findings.len(), outcome.missed[0].cause), (0, Cause::Stopped));
 }
 

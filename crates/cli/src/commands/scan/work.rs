@@ -1,24 +1,28 @@
 //! The scan itself: on threads of its own, while this one shows how far it is and listens for Ctrl-C.
 
-use super::{Scan, Update, bar::Bar, lists};
+use super::{Scan, Update, bar::Bar, input::Input, lists};
 use crate::{
-    commands::App,
+    commands::{App, check},
     context::{Context, Variables},
     failure::Failure,
     secret,
 };
 use keyward_catalogue::Catalogue;
-use keyward_scanner::{Bounds, GitError, History, Hook, Matcher, Outcome, Progress, Rules, Scan as Engine, Walk};
-use std::{io::Read, path::PathBuf, sync::Arc, thread, time::Duration};
+use keyward_scanner::{
+    Bounds, Cause, GitError, History, Hook, Matcher, Missed, Outcome, Place, Progress, Rules, Scan as Engine, Walk,
+    Where,
+};
+use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
     task,
     time::{MissedTickBehavior, interval, timeout},
 };
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a scan may take to end once somebody stopped it. Only a stream that says nothing takes longer.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long a scan may take to end once somebody stopped it. Only what never answers takes longer: a network's file system.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// What a hook is told where there is nothing.
 const NOTHING: &str = "0000000000000000000000000000000000000000";
@@ -29,12 +33,31 @@ const HERE: &str = ".";
 pub(super) struct Worked {
     pub(super) outcome: Outcome,
     pub(super) stopped: bool,
+    /// From now on Ctrl-C is only heard here.
+    pub(super) interrupts: Interrupts,
+}
+
+/// Ctrl-C, from before the work begins: whoever presses it early is heard as well.
+pub(super) struct Interrupts(Option<Signal>);
+
+impl Interrupts {
+    fn new() -> Self {
+        Self(signal(SignalKind::interrupt()).ok())
+    }
+
+    /// Waits until somebody presses it.
+    pub(super) async fn pressed(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// What is to be scanned.
 enum Job {
     /// Standard input, and files.
-    Files { input: Option<Box<dyn Read + Send>>, roots: Vec<PathBuf> },
+    Files { input: Option<Input>, roots: Vec<PathBuf> },
     /// Repositories, or a part of them.
     Git { folders: Vec<PathBuf>, history: History },
     /// What is staged.
@@ -44,7 +67,7 @@ enum Job {
 }
 
 impl Job {
-    fn of(scan: &Scan, context: &mut Context) -> Result<Self, Failure> {
+    fn of(scan: &Scan, context: &mut Context, progress: &Arc<Progress>) -> Result<Self, Failure> {
         let wants_input = scan.paths.iter().any(|path| path.as_os_str() == "-");
         let history = match (&scan.since, &scan.range) {
             (Some(revision), _) => Some(History::Since(revision.clone())),
@@ -64,7 +87,8 @@ impl Job {
         } else {
             let input_alone = wants_input && scan.paths.iter().all(|path| path.as_os_str() == "-");
             let roots = if input_alone { Vec::new() } else { folders };
-            Self::Files { input: wants_input.then(|| context.input.take()), roots }
+            let input = wants_input.then(|| Input::new(context.input.take(), Arc::clone(progress)));
+            Self::Files { input, roots }
         })
     }
 
@@ -116,7 +140,9 @@ fn hook(variables: &Variables) -> Hook {
 
 /// Scans.
 pub(super) async fn run(scan: &Scan, app: &mut App) -> Result<Worked, Failure> {
-    let job = Job::of(scan, &mut app.context)?;
+    let mut interrupts = Interrupts::new();
+    let progress = Arc::new(Progress::default());
+    let job = Job::of(scan, &mut app.context, &progress)?;
     for root in scan.places() {
         // A path that is not there is a mistake of the command line, not something unread.
         if let Err(error) = root.symlink_metadata() {
@@ -127,8 +153,7 @@ pub(super) async fn run(scan: &Scan, app: &mut App) -> Result<Worked, Failure> {
     let threads =
         scan.threads.map_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
     let bounds = bounds(scan);
-    let progress = Arc::new(Progress::default());
-    let matcher = matcher(scan)?;
+    let matcher = matcher(scan, app)?;
     let theirs = Arc::clone(&progress);
     let mut running = task::spawn_blocking(move || {
         let engine = Engine { matcher: &matcher, bounds, threads, progress: &theirs };
@@ -148,15 +173,14 @@ pub(super) async fn run(scan: &Scan, app: &mut App) -> Result<Worked, Failure> {
                     ui.over(&words);
                 }
             }
-            pressed = tokio::signal::ctrl_c() => {
-                if pressed.is_ok() {
-                    stopped = true;
-                    progress.stop();
-                    match timeout(LAST_WORDS, &mut running).await {
-                        Ok(ended) => break ended,
-                        Err(_) => break Ok(Ok(Outcome::default())),
-                    }
-                }
+            () = interrupts.pressed() => {
+                stopped = true;
+                progress.stop();
+                break tokio::select! {
+                    ended = timeout(LAST_WORDS, &mut running) => ended.unwrap_or_else(|_| Ok(Ok(unended()))),
+                    // Whoever presses it again does not want to wait.
+                    () = interrupts.pressed() => Ok(Ok(unended())),
+                };
             }
         }
     };
@@ -164,7 +188,21 @@ pub(super) async fn run(scan: &Scan, app: &mut App) -> Result<Worked, Failure> {
         ui.over("");
     }
     let outcome = ended.map_err(|_| Failure::failed("the scan broke down: please report this"))??;
-    Ok(Worked { outcome, stopped })
+    Ok(Worked { outcome, stopped, interrupts })
+}
+
+/// What is told of a scan that did not end when it was told to: a file system may keep a thread waiting for ever.
+fn unended() -> Outcome {
+    let place = Place {
+        place: Where::Worktree,
+        path: Box::default(),
+        within: Vec::new(),
+        object: None,
+        commits: Vec::new(),
+        more_commits: 0,
+    };
+    let detail = "the scan did not end when it was stopped: what it had found is not known".into();
+    Outcome { missed: vec![Missed { place, cause: Cause::Stopped, detail }], ..Outcome::default() }
 }
 
 fn bounds(scan: &Scan) -> Bounds {
@@ -182,10 +220,18 @@ fn catalogue() -> Result<Catalogue, Failure> {
     Catalogue::embedded().map_err(|error| Failure::failed(format!("the built-in catalogue is broken: {error}")))
 }
 
-fn matcher(scan: &Scan) -> Result<Matcher, Failure> {
-    let built_in =
-        Matcher::embedded().map_err(|error| Failure::failed(format!("the built-in catalogue is broken: {error}")))?;
-    scan.rules.iter().try_fold(built_in, |matcher, path| {
+/// The shapes of keys that are looked for: those of the operator's own providers among them, if there is a folder of such.
+fn matcher(scan: &Scan, app: &App) -> Result<Matcher, Failure> {
+    let known = match check::folder(app, scan.config_dir.as_ref()) {
+        Some(folder) if !folder.is_dir() => {
+            return Err(Failure::failed(format!("cannot read own providers: {} is no folder", folder.display())));
+        }
+        Some(folder) => Matcher::new(&check::catalogue(app, Some(&folder))?),
+        // Reading all of the catalogue would take longer than most scans of what is staged.
+        None => Matcher::embedded()
+            .map_err(|error| Failure::failed(format!("the built-in catalogue is broken: {error}")))?,
+    };
+    scan.rules.iter().try_fold(known, |matcher, path| {
         let rules = Rules::parse(&lists::read(path)?)
             .map_err(|problem| Failure::failed(format!("cannot use the rules of {}: {problem}", path.display())))?;
         Ok(matcher.with_rules(rules))

@@ -2,7 +2,7 @@
 
 use super::Pass;
 use crate::{
-    matcher::{beginnings::Begin, edges, places::Places},
+    matcher::{beginnings::Begin, edges, mail, places::Places},
     rule::{Compiled, Rule},
 };
 use std::ops::Range;
@@ -48,13 +48,10 @@ impl Pass<'_> {
         let mut rest = self.slice(start..self.text.len());
         if !behind && !edges::begins(self.text, start, &compiled.alphabet) {
             // As many signs as stress it before stress it behind.
-            let signs = Some(edges::stressed(self.text, start)).filter(|signs| *signs > 0)?;
-            let whole = rest.iter().take_while(|byte| compiled.alphabet.has(**byte)).count();
-            let (word, after) = rest.split_at_checked(whole.checked_sub(signs)?)?;
-            if after.iter().take(signs).any(|byte| *byte != b'_') {
-                return None;
+            match self.unstressed(compiled, start) {
+                Some(word) => rest = word,
+                None => return self.delimited(compiled, start),
             }
-            rest = word;
         }
         let ends = |end: &usize| {
             *end == rest.len() || edges::ends(self.text, start + end, &compiled.alphabet) || self.follows(start + end)
@@ -71,8 +68,26 @@ impl Pass<'_> {
                 return Some((start + end, None));
             }
         }
+        if let Some(found) = self.delimited(compiled, start) {
+            return Some(found);
+        }
         let end = compiled.loose(rest).filter(ends)?;
         Some((start + end, Some("its length is not the usual one")))
+    }
+
+    /// The rest of the text up to the signs that stress a word which begins at a place, if there are as many behind it.
+    fn unstressed(&self, compiled: &Compiled, start: usize) -> Option<&[u8]> {
+        let rest = self.slice(start..self.text.len());
+        let signs = Some(edges::stressed(self.text, start)).filter(|signs| *signs > 0)?;
+        let whole = rest.iter().take_while(|byte| compiled.alphabet.has(**byte)).count();
+        let (word, after) = rest.split_at_checked(whole.checked_sub(signs)?)?;
+        after.iter().take(signs).all(|byte| *byte == b'_').then_some(word)
+    }
+
+    /// A secret that ends where the length before it says, as in messages in binary.
+    fn delimited(&self, compiled: &Compiled, start: usize) -> Option<(usize, Option<&'static str>)> {
+        let is_whole = |end: &usize| compiled.exact(self.slice(start..*end)) == Some(end - start);
+        mail::delimited(self.text, start).find(is_whole).map(|end| (end, None))
     }
 
     /// Whether another secret begins at a place where a word goes on.

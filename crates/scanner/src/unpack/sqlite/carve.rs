@@ -93,10 +93,7 @@ impl Unpack<'_> {
             text.extend_from_slice(bytes.get(range.clone()).unwrap_or_default());
             text.push(b'\n');
         }
-        let own = 0..text.len();
-        let (lines_before, bytes_before, column_before, within) = (0, 0, 0, &*self.within);
-        let portion = Portion { bytes: &text, own, lines_before, bytes_before, column_before, within };
-        self.done |= !self.look.look(&portion);
+        self.done |= !self.look.look(&Portion::whole(&text, &self.within));
         self.look.adjust(&mut |span, _| {
             let here = usize::try_from(span.start).unwrap_or(usize::MAX);
             let begun = begins.partition_point(|(begin, _)| *begin <= here).checked_sub(1);
