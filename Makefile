@@ -31,7 +31,7 @@ fmt: ## Format the code
 fuzz: ## Build the fuzz targets and run each for FUZZ_SECONDS (default 10)
 	@scripts/fuzz.sh
 
-bench: ## Measure the gateway against a bare proxy, on loopback; BENCH="c1 c64" or BENCH=--help
+bench: ## Measure the gateway against a bare proxy, the scanner against rg; BENCH="c1 tree" or BENCH=--help
 	@scripts/setup.sh build
 	@scripts/bench.sh $(BENCH)
 

@@ -1,16 +1,16 @@
-//! LiteLLM, for comparison: installed by `pip` into a folder beside the bench's binaries, once, and started before the
-//! same biller. Its keys are checked by a few lines of Python that give each the budget that its name says, as its
-//! documentation tells for installations without a database: so it reserves in memory, and is measured at its best.
+//! LiteLLM, for comparison: installed by `pip` and started before the same biller. Its keys are checked by a few lines of
+//! Python that give each the budget that its name says, as its documentation tells for installations without a database:
+//! so it reserves in memory, and is measured at its best.
 
 use crate::process::Process;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use std::{
     fs::{self, File},
     hash::{BuildHasher, RandomState},
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -40,46 +40,6 @@ pub struct LiteLlm {
 /// The key with a budget, in dollars.
 pub fn key(name: &str, dollars: &str) -> String {
     format!("sk-bench-{}-{dollars}", name.replace('-', "_"))
-}
-
-/// Installs a version unless that was done before; gives its folder. What runs here sees nothing of the environment.
-pub fn install(version: &str) -> Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let folder = here.parent().context("no folder")?.join(format!("litellm-{version}"));
-    let done = folder.join("installed");
-    if done.exists() {
-        return Ok(folder);
-    }
-    println!("  installing litellm[proxy]=={version} into {}", folder.display());
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv"]).arg(&folder);
-    run(make, &folder).context("making a virtual environment")?;
-    let mut pip = Command::new(folder.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "20"]);
-    pip.arg(format!("litellm[proxy]=={version}"));
-    run(pip, &folder).context("installing it")?;
-    File::create(done)?;
-    Ok(folder)
-}
-
-/// Runs a command to its end; what it complains of is the error.
-fn run(mut command: Command, home: &Path) -> Result<()> {
-    for (name, _) in std::env::vars_os() {
-        // `pip` may need to be told where packages come from, and by whose certificates.
-        let text = name.to_string_lossy().to_ascii_uppercase();
-        let is_needed =
-            text == "PATH" || text.starts_with("PIP_") || text.starts_with("SSL_") || text.ends_with("_PROXY");
-        if !is_needed {
-            command.env_remove(name);
-        }
-    }
-    let output = command.env("HOME", home).stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", said.lines().rev().take(3).collect::<Vec<_>>().join("; "));
-    Ok(())
 }
 
 impl LiteLlm {

@@ -22,6 +22,12 @@ pub struct Options {
     pub budgets: bool,
     /// The version of LiteLLM in the scenario `litellm`.
     pub litellm: String,
+    /// What the scenario `tree` scans, when it is not the sources that cargo keeps.
+    pub tree: Option<PathBuf>,
+    /// What the scenario `history` scans, when it is not a repository of its own making.
+    pub history: Option<PathBuf>,
+    /// The version of Kingfisher beside the scanner; 0: none.
+    pub kingfisher: String,
     /// Where the figures go.
     pub output: PathBuf,
 }
@@ -44,6 +50,9 @@ pub fn help() -> String {
          BENCH_CRASHES  rounds of the scenario crash [default: 200]\n  \
          BENCH_BUDGETS  1: the gateway's own scenarios below three budgets and three rates; targets hold within 5 % [default: 0]\n  \
          BENCH_LITELLM  version of LiteLLM in the scenario litellm [default: 1.106.2]\n  \
+         BENCH_TREE     folder for the scenario tree [default: the sources of packages that cargo keeps]\n  \
+         BENCH_HISTORY  repository for the scenario history [default: one that is made, once]\n  \
+         BENCH_KINGFISHER  version of Kingfisher beside the scanner, 0 for none [default: 2.14.0]\n  \
          BENCH_OUTPUT   file for the figures [default: bench/target/bench.json]\n\n\
          The exit status is 0 when everything was measured, whether or not the targets were met.",
     );
@@ -75,6 +84,9 @@ impl Options {
             crashes: usize::try_from(number("BENCH_CRASHES", 200)?)?,
             budgets: number("BENCH_BUDGETS", 0)? > 0,
             litellm: std::env::var("BENCH_LITELLM").unwrap_or_else(|_| "1.106.2".to_owned()),
+            tree: std::env::var_os("BENCH_TREE").map(PathBuf::from),
+            history: std::env::var_os("BENCH_HISTORY").map(PathBuf::from),
+            kingfisher: std::env::var("BENCH_KINGFISHER").unwrap_or_else(|_| "2.14.0".to_owned()),
             output: std::env::var_os("BENCH_OUTPUT").map_or_else(|| "bench/target/bench.json".into(), PathBuf::from),
         }))
     }

@@ -7,6 +7,7 @@ mod latency;
 mod litellm;
 mod memory;
 mod overspend;
+mod scan;
 mod streams;
 mod tls;
 mod unary;
@@ -51,6 +52,13 @@ pub const ALL: &[Scenario] = &[
         about: "how far past a budget keys spend, by the provider's books",
         run: overspend::all,
     },
+    Scenario { name: "tree", about: "scan of a large tree of sources, beside rg: speed and memory", run: scan::tree },
+    Scenario {
+        name: "history",
+        about: "scan of a repository's history, beside git cat-file: speed and memory",
+        run: scan::history,
+    },
+    Scenario { name: "start", about: "scan of one small file", run: scan::start },
     Scenario {
         name: "litellm",
         about: "LiteLLM's overspend beside Keyward's, only when named: it is installed by pip",

@@ -7,6 +7,7 @@ use crate::{
     house::House,
     litellm::{self, LiteLlm},
     load::Load,
+    pip,
     report::Section,
     spend::Spender,
 };
@@ -26,7 +27,7 @@ const RUNS: &[Run] = &[
 /// All runs with each.
 pub fn beside(house: &House<'_>, report: &mut Section<'_>) -> Result<()> {
     let version = &house.options.litellm;
-    let installed = match litellm::install(version) {
+    let installed = match pip::install("litellm[proxy]", version) {
         Ok(folder) => folder,
         Err(error) => {
             println!("  LiteLLM {version} cannot be installed here, so there is nothing to compare: {error:#}");

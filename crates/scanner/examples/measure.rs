@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for finding in &outcome.findings {
         let path = String::from_utf8_lossy(&finding.place.path);
         let (rule, within) = (&finding.kind.rule, &finding.place.within);
-        println!("{rule} {}:{}:{} {within:?}", path.escape_debug(), finding.line, finding.column);
+        let (confidence, path) = (finding.confidence, path.escape_debug());
+        println!("{confidence:?} {rule} {path}:{}:{} {within:?}", finding.line, finding.column);
     }
     println!("{:?}", outcome.stats);
     Ok(())

@@ -15,6 +15,7 @@ pub mod report;
 mod rule;
 mod scan;
 mod search;
+mod shown;
 mod unpack;
 mod walk;
 

@@ -1,6 +1,6 @@
 //! Runs the matcher on portions as they are unpacked, and works out where in the file each hit stands.
 
-use crate::{Adjuster, Cause, Finding, Hints, Hit, Look, Matcher, Place, Portion, Unread, portion};
+use crate::{Adjuster, Cause, Finding, Hints, Hit, Look, Matcher, Place, Portion, Unread, portion, shown};
 use memchr::memmem;
 use std::ops::Range;
 
@@ -44,7 +44,8 @@ impl Seen {
     /// The finding this is, in a file or object that lies at `place`.
     #[must_use]
     pub fn into_finding(self, place: &Place) -> Finding {
-        let Self { hit, line, column, units, end, span, within, allowed } = self;
+        let Self { mut hit, line, column, units, end, span, within, allowed } = self;
+        shown::lower(&mut hit, &place.path, within.iter().map(|name| name.as_bytes()));
         Finding {
             kind: hit.kind,
             confidence: hit.confidence,

@@ -100,6 +100,12 @@ impl<'t> Around<'t> {
         })
     }
 
+    /// Whether the name is given to it, as programs and settings do: more than a space stands between.
+    pub(super) fn given(&self) -> bool {
+        let between = |(name, at): (&[u8], usize)| self.text.get(at + name.len()..self.at.start);
+        self.name().and_then(between).is_some_and(|between| between.iter().any(|byte| !byte.is_ascii_whitespace()))
+    }
+
     /// What the name says.
     pub(super) fn named(&self) -> Named {
         let Some((name, at)) = self.name() else { return Named::Nothing };

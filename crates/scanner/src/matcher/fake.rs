@@ -94,37 +94,6 @@ pub(super) fn is_shown(around: &[u8]) -> bool {
     SHOWN.iter().any(|word| memchr::memmem::find(around, word).is_some())
 }
 
-/// Whether a path is that of tests and examples, where keys are made to be seen.
-pub(super) fn is_test(path: &[u8]) -> bool {
-    let lower = path.to_ascii_lowercase();
-    lower.split(|byte| matches!(byte, b'/' | b'\\' | b'.' | b'_' | b'-')).any(|part| {
-        [
-            &b"test"[..],
-            b"tests",
-            b"testdata",
-            b"testing",
-            b"testkit",
-            b"spec",
-            b"specs",
-            b"fixture",
-            b"fixtures",
-            b"example",
-            b"examples",
-            b"sample",
-            b"samples",
-            b"mocks",
-            b"doc",
-            b"docs",
-            b"readme",
-            b"bench",
-            b"benches",
-            b"corpus",
-            b"vectors",
-        ]
-        .contains(&part)
-    })
-}
-
 /// Whether a place in a program is in its tests, or in a comment that documents it.
 pub(super) fn is_tested(text: &[u8], span: &Range<usize>) -> bool {
     let before = text.get(..span.start).unwrap_or_default();
@@ -258,6 +227,12 @@ fn is_varied(body: &[u8]) -> bool {
     // A random text of n characters out of k has about this many bits; real ones are close to it.
     let expected = log2(counts.all.max(1)).min(log2(kinds));
     counts.entropy() >= expected * 0.75
+}
+
+/// Whether the text could be a hash: hexadecimal digits in one case.
+pub(super) fn is_hexadecimal(body: &[u8]) -> bool {
+    let all = |letters: RangeInclusive<u8>| body.iter().all(|b| b.is_ascii_digit() || letters.contains(b));
+    all(b'a'..=b'f') || all(b'A'..=b'F')
 }
 
 /// Whether the text has the mixture that only chance makes: digits among letters, not words; and nothing else speaks

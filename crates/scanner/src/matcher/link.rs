@@ -96,17 +96,32 @@ pub(super) fn each(text: &[u8], marks: &[usize], mut found: impl FnMut(Range<usi
 }
 
 fn confidence(scheme: &[u8], name: &[u8], password: &[u8], host: &[u8]) -> Confidence {
-    let lower = String::from_utf8_lossy(password).to_ascii_lowercase();
+    // Digits of `%40` are none of the password's.
+    let plain = decoded(password);
+    let lower = String::from_utf8_lossy(&plain).to_ascii_lowercase();
     let host = String::from_utf8_lossy(host).to_ascii_lowercase();
-    let written = password.iter().any(|byte| b"${}<>*[]()%|".contains(byte))
-        && !lower.contains(|c: char| c == '%' && c.is_ascii());
+    let written = plain.len() == password.len() && password.iter().any(|byte| b"${}<>*[]()|".contains(byte));
     let usual = USUAL.contains(&&*lower) || USUAL.iter().any(|word| word.len() >= 6 && lower.contains(word));
     let nowhere = NOWHERE.iter().any(|none| {
         host == *none || (none.ends_with('.') && host.starts_with(none)) || host.split(':').next() == Some(none)
     }) || host.contains("example");
     let template = written || password.first().is_some_and(|byte| b"$%{<:".contains(byte));
-    let mixed = password.iter().any(u8::is_ascii_digit) && password.iter().any(u8::is_ascii_alphabetic);
+    let mixed = plain.iter().any(u8::is_ascii_digit) && plain.iter().any(u8::is_ascii_alphabetic);
     let long = if scheme.starts_with(b"http") { 12 } else { 10 };
     let good = mixed && password.len() >= long && (password.len() < 20 || fake::reason(password).is_none());
     if usual || nowhere || template || !good || name == password { Confidence::Low } else { Confidence::Medium }
+}
+
+/// A password as it is meant: with what `%` and two digits stand for.
+fn decoded(password: &[u8]) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(password.len());
+    let mut at = 0;
+    while let Some(byte) = password.get(at) {
+        let value = digit(password.get(at + 1)).zip(digit(password.get(at + 2))).filter(|_| *byte == b'%');
+        let value = value.and_then(|(high, low)| u8::try_from(high << 4 | low).ok());
+        out.push(value.unwrap_or(*byte));
+        at += if value.is_some() { 3 } else { 1 };
+    }
+    out
 }

@@ -134,11 +134,9 @@ impl<'p> Pass<'p> {
         link::each(text, &marks.addresses, |span, confidence| {
             self.add(rule::ADDRESS, span, confidence, "a password stands in an address");
         });
-        pem::each(text, &marks.private, |span, confidence, reason| {
-            match fake::is_test(self.hints.path) || fake::is_tested(text, &span) {
-                true => self.add(rule::PRIVATE_KEY, span, Confidence::Low, "it stands among tests or examples"),
-                false => self.add(rule::PRIVATE_KEY, span, confidence, reason),
-            }
+        pem::each(text, &marks.private, |span, confidence, reason| match fake::is_tested(text, &span) {
+            true => self.add(rule::PRIVATE_KEY, span, Confidence::Low, "it stands in a test or a comment"),
+            false => self.add(rule::PRIVATE_KEY, span, confidence, reason),
         });
         if self.depth < DEEPEST {
             derived::escapes(text, &marks.escapes, |derived| self.within(&derived));
@@ -355,15 +353,20 @@ impl<'p> Pass<'p> {
             confidence = confidence.min(if told { Confidence::Medium } else { Confidence::Low });
             reasons.push(odd.into());
         }
-        if &*rule.kind.rule == "age/key" && (fake::is_test(self.hints.path) || fake::is_tested(self.text, &span)) {
+        if &*rule.kind.rule == "age/key" && fake::is_tested(self.text, &span) {
             confidence = Confidence::Low;
-            reasons.push("it stands among tests or examples".into());
+            reasons.push("it stands in a test or a comment".into());
         }
         if &*rule.kind.rule == "gemini/standard"
             && fake::is_shown(self.slice(Around::new(self.text, span.clone()).window().clone()))
         {
             confidence = Confidence::Low;
             reasons.push("web pages show such keys to everybody".into());
+        }
+        let is_named = || self.stands.as_ref().is_some_and(Stands::is_called_secret);
+        if prefix == 0 && fake::is_hexadecimal(secret) && is_of_more_than_digits(rule) && !is_named() {
+            confidence = Confidence::Low;
+            reasons.push("it is hexadecimal, as hashes are and such keys are not".into());
         }
         match proof::of(rule.proof, secret) {
             proof::Verdict::Holds(reason) => {
@@ -539,4 +542,9 @@ impl<'p> Pass<'p> {
         };
         kept.into_iter().filter_map(hit).collect()
     }
+}
+
+/// Whether a rule's secrets are made of more than hexadecimal digits.
+fn is_of_more_than_digits(rule: &Rule) -> bool {
+    rule.compiled().is_some_and(|compiled| (b'g'..=b'z').all(|byte| compiled.alphabet.has(byte)))
 }

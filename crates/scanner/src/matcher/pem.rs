@@ -6,6 +6,8 @@ use std::ops::Range;
 
 /// The longest block that is read.
 const LONGEST: usize = 1 << 14;
+/// How many bytes of base64 stand side by side at least.
+const STRETCH: usize = 16;
 
 /// Every private key, which the marks name: where its block stands, how sure it is, and what is odd about it.
 pub(super) fn each(text: &[u8], marks: &[usize], mut found: impl FnMut(Range<usize>, Confidence, &'static str)) {
@@ -25,11 +27,11 @@ pub(super) fn each(text: &[u8], marks: &[usize], mut found: impl FnMut(Range<usi
             .and_then(|rest| memchr::memmem::find(rest, b"-----"))
             .map_or(tail, |more| tail + 9 + more + 5);
         done = at + last;
-        let kept: Vec<u8> =
-            body.iter().copied().filter(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)).collect();
+        let kept = written(body);
         let sealed =
             memchr::memmem::find(body, b"ENCRYPTED").is_some() || memchr::memmem::find(before, b"ENCRYPTED").is_some();
-        if kept.len() < 48 || memchr::memmem::find(body, b"...").is_some() {
+        // Programs that read such blocks have both lines, too, and themselves between them.
+        if kept.len() < 48 || kept.len() * 3 < body.len() || memchr::memmem::find(body, b"...").is_some() {
             continue;
         }
         let (confidence, reason) = if sealed {
@@ -41,4 +43,10 @@ pub(super) fn each(text: &[u8], marks: &[usize], mut found: impl FnMut(Range<usi
         };
         found(start..at + last, confidence, reason);
     }
+}
+
+/// The base64 of a block: long stretches of it, whatever stands between them in programs, JSON and YAML.
+fn written(body: &[u8]) -> Vec<u8> {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+    body.split(|byte| !is_base64(byte)).filter(|part| part.len() >= STRETCH).flatten().copied().collect()
 }

@@ -506,6 +506,61 @@ fn private_keys_and_passwords_in_addresses_are_found() {
 }
 
 #[test]
+fn programs_that_read_private_keys_are_none() {
+    let matcher = matcher();
+    let begin = ["-----BEGIN RSA PRIVATE", " KEY-----"].concat();
+    let program = format!(
+        "fn key(input: &str) -> IResult<&str, Identity> {{\n    preceded(\n        pair(tag(\"{begin}\"), line_ending),\n        \
+         terminated(\n            map_opt(pair(opt(terminated(rsa_pem_encryption_header, line_ending)), wrapped_base64),\n\
+         |(header, body)| Identity::unencrypted(header, SecretVec::new(body))),\n            \
+         pair(line_ending, tag(\"{}\")),\n        ),\n    )(input)\n}}",
+        begin.replace("BEGIN", "END")
+    );
+    assert_eq!(told(&matcher, &program), []);
+    // A key stays one wherever it stands: parts of a program, indented, in quotes.
+    let body: String =
+        (0..4).map(|seed| sample::text("[A-Za-z0-9+/]{64}", seed).unwrap() + "\\n\" +\n        \"").collect();
+    let real = format!("KEY = \"{begin}\\n\" +\n        \"{body}{}\"", begin.replace("BEGIN", "END"));
+    assert_eq!(sure(&matcher, &real).len(), 1, "{real}");
+}
+
+#[test]
+fn hashes_are_no_keys_that_are_made_of_all_letters() {
+    let matcher = matcher();
+    for seed in 0..20 {
+        let hash = sample::text("[a-f0-9]{40}", seed).unwrap();
+        assert_eq!(sure(&matcher, &format!("github.com/aws/aws-sdk-go {hash}")), []);
+        assert_eq!(sure(&matcher, &format!("github.com/aws/aws-sdk-go/aws/credentials {hash}")), []);
+        // Whoever says that it is one is believed.
+        assert_eq!(sure(&matcher, &format!("AWS_SECRET_ACCESS_KEY={hash}")).len(), 1);
+        let key = sample::text("[A-Za-z0-9+/]{40}", seed).unwrap();
+        assert_eq!(sure(&matcher, &format!("aws key: {key}")).len(), 1, "{key}");
+    }
+}
+
+#[test]
+fn keys_are_found_behind_the_name_of_a_user() {
+    let matcher = matcher();
+    for seed in 0..10 {
+        let key = sample::text("[a-f0-9]{32}", seed).unwrap();
+        for user in ["-u api:", "--user api:", "-u ", "-u \"api:"] {
+            let found = sure(&matcher, &format!("curl https://api.elevenlabs.io/v1/voices {user}{key}"));
+            assert_eq!(found, [("elevenlabs/legacy".to_owned(), key.clone(), Confidence::Medium)], "{user}");
+        }
+        // Only there does a name tell anything.
+        assert_eq!(sure(&matcher, &format!("fetch https://api.elevenlabs.io/v1/voices -p api:{key}")), []);
+    }
+}
+
+#[test]
+fn escapes_make_no_password_a_mixture() {
+    let matcher = matcher();
+    assert_eq!(sure(&matcher, "URL=$PROTO://user%40host:pass%40host@$DEST/smart"), []);
+    let password = sample::text("[A-Za-z0-9]{9}%40[A-Za-z0-9]{9}", 3).unwrap();
+    assert_eq!(sure(&matcher, &format!("DATABASE_URL=postgres://app:{password}@db.prod.internal.net/app")).len(), 1);
+}
+
+#[test]
 fn hits_come_in_order_and_do_not_overlap() {
     let matcher = matcher();
     let all: String = (0..40)

@@ -2,7 +2,7 @@
 
 use crate::support::tool;
 use keyward_catalogue::{Catalogue, sample};
-use keyward_scanner::{Bounds, Cause, Matcher, Outcome, Progress, Scan, Walk};
+use keyward_scanner::{Bounds, Cause, Confidence, Matcher, Outcome, Progress, Scan, Walk};
 use std::{
     ffi::OsStr,
     fs,
@@ -344,4 +344,37 @@ fn made_up_file_systems_below_a_root_are_told() {
     // A name of its own is scanned: files of the kernel say that they are empty, and are not.
     let outcome = scan_all(&[PathBuf::from("/proc/self/status")], &Walk::default(), 1);
     assert!(outcome.stats.bytes > 100 && outcome.missed.is_empty(), "{outcome:?}");
+}
+
+#[test]
+fn private_keys_among_tests_are_told_and_are_no_alarm() {
+    let folder = tempfile::tempdir().unwrap();
+    let body: String = (0..4).map(|seed| sample::text("[A-Za-z0-9+/]{64}", seed).unwrap() + "\n").collect();
+    let block = format!("-----BEGIN RSA PRIVATE KEY{0}\n{body}{0}END RSA PRIVATE KEY{0}\n", "-----");
+    for path in ["app/deploy/server.key", "app/tests/fixtures/server.key", "app/live/test.company.net/privkey.pem"] {
+        write(folder.path().join(path), format!("{block}\nANTHROPIC_API_KEY={}\n", key(1)));
+    }
+    let outcome = scan(folder.path());
+    let mut told: Vec<_> = outcome
+        .findings
+        .iter()
+        .map(|finding| {
+            let path = String::from_utf8_lossy(&finding.place.path);
+            let name = path.strip_prefix(folder.path().to_str().unwrap()).unwrap_or_default().to_owned();
+            (name, finding.kind.rule.to_string(), finding.confidence)
+        })
+        .collect();
+    told.sort();
+    let expected = [
+        ("/app/deploy/server.key", "anthropic/api", Confidence::High),
+        ("/app/deploy/server.key", "private-key/pem", Confidence::High),
+        ("/app/live/test.company.net/privkey.pem", "anthropic/api", Confidence::High),
+        ("/app/live/test.company.net/privkey.pem", "private-key/pem", Confidence::High),
+        // Who leaks a vendor's key leaks it among tests as well.
+        ("/app/tests/fixtures/server.key", "anthropic/api", Confidence::High),
+        ("/app/tests/fixtures/server.key", "private-key/pem", Confidence::Low),
+    ];
+    assert_eq!(told, expected.map(|(path, rule, confidence)| (path.to_owned(), rule.to_owned(), confidence)));
+    let low = outcome.findings.iter().find(|finding| finding.confidence == Confidence::Low).unwrap();
+    assert!(low.reasons.iter().any(|reason| reason.contains("tests or examples")), "{:?}", low.reasons);
 }

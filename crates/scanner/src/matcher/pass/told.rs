@@ -16,6 +16,13 @@ pub(super) struct Stands<'t> {
     words: Vec<(usize, Range<usize>, usize)>,
 }
 
+impl Stands<'_> {
+    /// Whether a name says that it is a secret, and it is given that name.
+    pub(super) fn is_called_secret(&self) -> bool {
+        self.named == Named::Secret && self.around.given()
+    }
+}
+
 impl<'p> Pass<'p> {
     /// What stands around a text that makes it one of a rule: how far the word is that does, how sure it makes, and which
     /// it is.
