@@ -339,10 +339,11 @@ impl<'p> Pass<'p> {
                     let least = if prefix > 0 { Confidence::Medium } else { Confidence::Low };
                     told.max(least).min(rule.told)
                 }
-                None => match rule.alone {
-                    Some(alone) => alone,
-                    None => return,
-                },
+                None => {
+                    let Some(alone) = rule.alone else { return };
+                    reasons.push("only such keys look like it, whatever stands around".into());
+                    alone
+                }
             }
         } else {
             reasons.push("it begins and ends as only such keys do".into());

@@ -485,3 +485,15 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn every_finding_says_why() {
+    let matcher = matcher();
+    for rule in &matcher.rules {
+        let Some(key) = sample::text(&rule.pattern, 1) else { continue };
+        // Nothing around it tells whose it is.
+        matcher.look(format!("x [{key}]").as_bytes(), &Hints::default(), &mut |hit| {
+            assert!(!hit.reasons.is_empty(), "{}", hit.kind.rule);
+        });
+    }
+}
