@@ -115,8 +115,12 @@ impl Objects {
 
     /// Whether an object is there.
     pub(crate) fn has(&self, id: &Id) -> bool {
+        self.has_packed(id) || self.folders.iter().any(|folder| loose::path(folder, id).is_file())
+    }
+
+    /// Whether a pack has an object.
+    pub(crate) fn has_packed(&self, id: &Id) -> bool {
         self.packs.iter().any(|open| open.pack.index.find(id).is_some())
-            || self.folders.iter().any(|folder| loose::path(folder, id).is_file())
     }
 
     /// Reads one object.

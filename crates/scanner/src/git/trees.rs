@@ -1,8 +1,15 @@
 //! Reads all trees once: which of them hold the blobs that are looked for, how trees hang together, and what they name
 //! that is not here.
+//!
+//! A history has far more entries of trees than objects: each version of a folder names all that did not change, too. So
+//! an entry is only kept as a number, and what it stands for once.
+
+mod links;
+
+use links::Links;
 
 use super::{
-    id::{Format, Id},
+    id::Id,
     object::{Kind, entries},
     objects::{Each, Objects, Source},
     pack::{Changes, Fault, Seen},
@@ -11,7 +18,7 @@ use crate::Progress;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::{io::Read, path::Path};
 
-/// How many ids a thread remembers to have met, besides all it has met: neighbours have most entries in common.
+/// How many ids a thread remembers to have met: neighbours have most entries in common.
 const RECENT: usize = 1 << 16;
 
 /// A tree, by the beginning of its id.
@@ -26,124 +33,175 @@ pub(crate) enum Child {
     Tree(Key),
 }
 
-/// All trees that lead to what is looked for.
+/// All trees, and which of them lead to what is looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Forest {
-    names: Vec<Box<[u8]>>,
-    /// What leads to a target from each tree, and by which name.
-    children: FxHashMap<Key, Vec<(u32, Child)>>,
+    links: Links,
+    /// Which of them lead to a target.
+    leading: Vec<bool>,
+    /// The trees that hold trees, sorted.
+    branches: Vec<Branch>,
+    /// What they hold, one after the other: numbers of links.
+    entries: Vec<u32>,
+    /// Tree, name, target; sorted.
+    hits: Vec<(Key, u32, u32)>,
     /// What trees name that is not here.
     pub(crate) missing: Vec<Id>,
     /// Trees that make no sense from some entry on.
     pub(crate) broken: Vec<Id>,
 }
 
+/// A tree that holds trees, and where its entries begin and how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Branch {
+    tree: Key,
+    from: usize,
+    len: u32,
+}
+
+impl Branch {
+    fn of<'e>(&self, entries: &'e [u32]) -> &'e [u32] {
+        entries.get(self.from..).and_then(|entries| entries.get(..index(self.len))).unwrap_or_default()
+    }
+}
+
 impl Forest {
     /// Reads all trees of a repository.
     pub(crate) fn read(objects: &Objects, targets: &FxHashMap<Id, u32>, threads: usize, progress: &Progress) -> Self {
-        let mut readers: Vec<_> = (0..threads.max(1)).map(|_| Trees::new(objects.format, targets, progress)).collect();
+        let mut readers: Vec<_> = (0..threads.max(1)).map(|_| Trees::new(objects, targets, progress)).collect();
         objects.each(&[Kind::Tree], &mut Source::default(), &mut readers);
+        let mut absent = FxHashSet::default();
         let mut forest = Self::default();
-        let mut all = Trees::new(objects.format, targets, progress);
-        for mut reader in readers {
-            let names: Vec<u32> = reader.names().into_iter().map(|name| all.name(&name)).collect();
-            let renamed = |name: u32| usize::try_from(name).ok().and_then(|at| names.get(at)).copied().unwrap_or(0);
-            all.edges.extend(reader.edges.drain(..).map(|(child, tree, name)| (child, tree, renamed(name))));
-            all.hits.extend(reader.hits.drain(..).map(|(tree, name, target)| (tree, renamed(name), target)));
-            all.met.extend(reader.met);
-            forest.broken.append(&mut reader.broken);
+        for (nth, reader) in readers.into_iter().enumerate() {
+            absent.extend(reader.unpacked);
+            let mut read = reader.forest;
+            if nth == 0 {
+                forest = read;
+                continue;
+            }
+            let (names, links) = forest.links.join(&read.links);
+            let new = |numbers: &[u32], old: u32| numbers.get(index(old)).copied().unwrap_or(0);
+            let from = forest.entries.len();
+            forest.entries.reserve_exact(read.entries.len());
+            forest.entries.extend(read.entries.drain(..).map(|link| new(&links, link)));
+            let moved = read.branches.iter().map(|branch| Branch { from: from + branch.from, ..*branch });
+            forest.branches.extend(moved);
+            forest.hits.extend(read.hits.drain(..).map(|(tree, name, target)| (tree, new(&names, name), target)));
+            forest.broken.append(&mut read.broken);
         }
-        forest.missing = all.met.iter().filter(|id| !objects.has(id)).copied().collect();
+        forest.missing = absent.into_iter().filter(|id| !objects.has(id)).collect();
         forest.missing.sort_unstable();
-        forest.grow(&mut all.edges, &all.hits);
-        forest.names = all.names();
+        forest.branches.sort_unstable();
+        forest.hits.sort_unstable();
+        forest.hits.dedup();
+        forest.grow();
         forest
     }
 
     /// What a tree holds that is looked for, by name.
     pub(crate) fn children(&self, tree: Key) -> impl Iterator<Item = (&[u8], Child)> {
-        let name =
-            |name: u32| usize::try_from(name).ok().and_then(|at| self.names.get(at)).map_or(&[][..], |name| &**name);
-        self.children.get(&tree).into_iter().flatten().map(move |(at, child)| (name(*at), *child))
+        let from = self.hits.partition_point(|(of, _, _)| *of < tree);
+        let hits = self.hits.get(from..).unwrap_or_default().iter().take_while(move |(of, _, _)| *of == tree);
+        let hits = hits.map(|(_, name, target)| (self.links.name(*name), Child::Target(*target)));
+        let from = self.branches.partition_point(|branch| branch.tree < tree);
+        let same = self.branches.get(from..).unwrap_or_default().iter().take_while(move |branch| branch.tree == tree);
+        let links = same.flat_map(|branch| branch.of(&self.entries)).filter(|link| self.leads(**link));
+        let trees = links.filter_map(|link| self.links.get(*link));
+        hits.chain(trees.map(|(child, name)| (self.links.name(name), Child::Tree(child))))
     }
 
     /// A name by which some tree holds a target.
     pub(crate) fn any_name(&self, target: u32) -> Option<&[u8]> {
-        let held = self.children.values().flatten().find(|(_, child)| *child == Child::Target(target))?;
-        self.names.get(usize::try_from(held.0).ok()?).map(|name| &**name)
+        self.hits.iter().find(|(_, _, of)| *of == target).map(|(_, name, _)| self.links.name(*name))
+    }
+
+    fn leads(&self, link: u32) -> bool {
+        self.leading.get(index(link)).copied().unwrap_or(false)
     }
 
     /// Goes up from the trees that hold a target to all that lead to them.
-    fn grow(&mut self, edges: &mut [(Key, Key, u32)], hits: &[(Key, u32, u32)]) {
-        edges.sort_unstable();
-        let mut open = Vec::new();
-        for (tree, name, target) in hits {
-            let children = self.children.entry(*tree).or_insert_with(|| {
-                open.push(*tree);
-                Vec::new()
-            });
-            children.push((*name, Child::Target(*target)));
-        }
+    fn grow(&mut self) {
+        let above = Above::new(self.links.len(), &self.branches, &self.entries);
+        let order = self.links.by_child();
+        self.leading = vec![false; self.links.len()];
+        let mut open: Vec<Key> = self.hits.iter().map(|(tree, _, _)| *tree).collect();
+        open.dedup();
+        let mut reached = vec![false; self.branches.len()];
         while let Some(child) = open.pop() {
-            let from = edges.partition_point(|(of, _, _)| *of < child);
-            let above = edges.get(from..).unwrap_or_default().iter().take_while(|(of, _, _)| *of == child);
-            for (_, tree, name) in above {
-                let children = self.children.entry(*tree).or_insert_with(|| {
-                    open.push(*tree);
-                    Vec::new()
-                });
-                if !children.contains(&(*name, Child::Tree(child))) {
-                    children.push((*name, Child::Tree(child)));
+            let from = order.partition_point(|(of, _)| *of < child);
+            let same = order.get(from..).unwrap_or_default().iter().take_while(|(of, _)| *of == child);
+            for (_, link) in same {
+                let Some(leads) = self.leading.get_mut(index(*link)).filter(|leads| !**leads) else { continue };
+                *leads = true;
+                for branch in above.of(*link) {
+                    if let Some(reached) = reached.get_mut(index(*branch)).filter(|reached| !**reached) {
+                        *reached = true;
+                        open.extend(self.branches.get(index(*branch)).map(|branch| branch.tree));
+                    }
                 }
             }
         }
     }
 }
 
+/// Which trees have each link.
+struct Above {
+    /// Where those of each link begin; one more tells where the last ones end.
+    starts: Vec<usize>,
+    /// The places of trees among all branches.
+    branches: Vec<u32>,
+}
+
+impl Above {
+    fn new(links: usize, branches: &[Branch], entries: &[u32]) -> Self {
+        let mut starts = vec![0; links + 1];
+        for link in entries {
+            if let Some(count) = starts.get_mut(index(*link)) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        // Each now tells where its trees end, and moves to where they begin as they are filled in.
+        let mut above = vec![0; entries.len()];
+        for (at, branch) in (0..).zip(branches) {
+            for link in branch.of(entries) {
+                let Some(start) = starts.get_mut(index(*link)) else { continue };
+                *start -= 1;
+                if let Some(above) = above.get_mut(*start) {
+                    *above = at;
+                }
+            }
+        }
+        Self { starts, branches: above }
+    }
+
+    fn of(&self, link: u32) -> &[u32] {
+        let (Some(from), Some(to)) = (self.starts.get(index(link)), self.starts.get(index(link) + 1)) else {
+            return &[];
+        };
+        self.branches.get(*from..*to).unwrap_or_default()
+    }
+}
+
 /// What one thread reads.
 struct Trees<'t> {
-    format: Format,
+    objects: &'t Objects,
     targets: &'t FxHashMap<Id, u32>,
     progress: &'t Progress,
-    numbers: FxHashMap<Box<[u8]>, u32>,
-    /// Child, tree, name.
-    edges: Vec<(Key, Key, u32)>,
-    /// Tree, name, target.
-    hits: Vec<(Key, u32, u32)>,
-    met: FxHashSet<Id>,
+    forest: Forest,
+    /// What was met and lies in no pack.
+    unpacked: FxHashSet<Id>,
     recent: Vec<Key>,
-    broken: Vec<Id>,
 }
 
 impl<'t> Trees<'t> {
-    fn new(format: Format, targets: &'t FxHashMap<Id, u32>, progress: &'t Progress) -> Self {
-        Self {
-            format,
-            targets,
-            progress,
-            numbers: FxHashMap::default(),
-            edges: Vec::new(),
-            hits: Vec::new(),
-            met: FxHashSet::default(),
-            recent: vec![0; RECENT],
-            broken: Vec::new(),
-        }
-    }
-
-    fn name(&mut self, name: &[u8]) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(name.into(), number);
-        number
-    }
-
-    /// All names by their numbers.
-    fn names(&mut self) -> Vec<Box<[u8]>> {
-        let mut names: Vec<_> = std::mem::take(&mut self.numbers).into_iter().collect();
-        names.sort_unstable_by_key(|(_, number)| *number);
-        names.into_iter().map(|(name, _)| name).collect()
+    fn new(objects: &'t Objects, targets: &'t FxHashMap<Id, u32>, progress: &'t Progress) -> Self {
+        let (forest, unpacked, recent) = (Forest::default(), FxHashSet::default(), vec![0; RECENT]);
+        Self { objects, targets, progress, forest, unpacked, recent }
     }
 
     fn meet(&mut self, id: &Id) {
@@ -151,7 +209,9 @@ impl<'t> Trees<'t> {
         let slot = usize::try_from(key % 65_536).ok().and_then(|at| self.recent.get_mut(at));
         if let Some(slot) = slot.filter(|slot| **slot != key) {
             *slot = key;
-            self.met.insert(*id);
+            if !self.objects.has_packed(id) {
+                self.unpacked.insert(*id);
+            }
         }
     }
 }
@@ -159,9 +219,10 @@ impl<'t> Trees<'t> {
 impl Each for Trees<'_> {
     fn object(&mut self, id: &Id, _kind: Kind, bytes: &[u8], _changes: Option<&Changes>) -> Seen {
         let tree = id.short();
-        for entry in entries(bytes, self.format) {
+        let from = self.forest.entries.len();
+        for entry in entries(bytes, self.objects.format) {
             let Ok(entry) = entry else {
-                self.broken.push(*id);
+                self.forest.broken.push(*id);
                 break;
             };
             if entry.is_gitlink() {
@@ -169,22 +230,29 @@ impl Each for Trees<'_> {
             }
             self.meet(&entry.id);
             if entry.is_tree() && !self.targets.is_empty() {
-                let name = self.name(entry.name);
-                self.edges.push((entry.id.short(), tree, name));
+                self.forest.entries.push(self.forest.links.number(entry.id.short(), entry.name));
             }
             if let Some(target) = self.targets.get(&entry.id) {
-                let name = self.name(entry.name);
-                self.hits.push((tree, name, *target));
+                let name = self.forest.links.number_of_name(entry.name);
+                self.forest.hits.push((tree, name, *target));
             }
+        }
+        let len = u32::try_from(self.forest.entries.len() - from).unwrap_or(u32::MAX);
+        if len > 0 {
+            self.forest.branches.push(Branch { tree, from, len });
         }
         if self.progress.is_stopped() { Seen::Enough } else { Seen::Other }
     }
 
     fn stream(&mut self, id: &Id, _kind: Kind, _size: u64, _reader: &mut dyn Read) {
-        self.broken.push(*id);
+        self.forest.broken.push(*id);
     }
 
     fn fault(&mut self, id: Option<&Id>, _file: &Path, _fault: &Fault) {
-        self.broken.extend(id);
+        self.forest.broken.extend(id);
     }
+}
+
+fn index(at: u32) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
 }

@@ -189,6 +189,8 @@ impl Scan<'_> {
                 let next = u32::try_from(targets.len()).unwrap_or(u32::MAX);
                 targets.entry(*id).or_insert(next);
             }
+            // The first is gone before the second grows.
+            drop(forest);
             forest = Forest::read(&objects, &targets, self.threads, self.progress);
         }
         missed.extend(forest.broken.iter().filter(|id| !source.failed().contains(id)).map(|id| {
