@@ -111,8 +111,7 @@ pub(crate) fn spots(
     indexes: &[Index],
     targets: &FxHashMap<Id, u32>,
 ) -> Vec<Vec<Spot>> {
-    let mut finder =
-        Finder { forest, lists: FxHashMap::default(), spots: FxHashMap::default(), best: FxHashMap::default() };
+    let mut finder = Finder::new(forest);
     for class in RANKS {
         for at in &graph.order {
             let is = graph.classes.get(*at);
@@ -123,13 +122,13 @@ pub(crate) fn spots(
         for (_, id, name) in roots.iter().filter(|(of, _, _)| of == class) {
             finder.tree(*class, id.short(), None);
             if let Some(target) = targets.get(id) {
-                finder.spot(*class, *target, &Arc::from(&**name), None);
+                finder.spot(*class, *target, Path::Told(Arc::from(&**name)), None);
             }
         }
         if *class == Where::Blob {
             for entry in indexes.iter().flat_map(|index| &index.entries) {
                 if let Some(target) = targets.get(&entry.id) {
-                    finder.spot(Where::Index, *target, &Arc::from(&*entry.path), None);
+                    finder.spot(Where::Index, *target, Path::Told(Arc::from(&*entry.path)), None);
                 }
             }
         }
@@ -140,9 +139,16 @@ pub(crate) fn spots(
         }
     }
     let mut all: Vec<Vec<Spot>> = vec![Vec::new(); targets.len()];
-    for ((target, _), spot) in finder.spots {
+    let Finder { spots, paths, lists, .. } = finder;
+    drop(lists);
+    let mut texts: FxHashMap<u32, Arc<[u8]>> = FxHashMap::default();
+    for ((target, path), Found { place, commits, more }) in spots {
+        let path = match path {
+            Path::Told(path) => path,
+            Path::Parts(parts) => Arc::clone(texts.entry(parts).or_insert_with(|| paths.text(forest, parts).into())),
+        };
         if let Some(spots) = usize::try_from(target).ok().and_then(|at| all.get_mut(at)) {
-            spots.push(spot);
+            spots.push(Spot { place, path, commits, more });
         }
     }
     for (id, target) in targets {
@@ -157,30 +163,51 @@ pub(crate) fn spots(
 }
 
 /// The targets below a tree, by their paths from there.
-type List = Rc<Vec<(Arc<[u8]>, u32)>>;
+type List = Rc<[(u32, u32)]>;
+
+/// A path, as it was told or by its number among those made of parts.
+#[derive(PartialEq, Eq, Hash)]
+enum Path {
+    Told(Arc<[u8]>),
+    Parts(u32),
+}
+
+/// A place as it is being found.
+struct Found {
+    place: Where,
+    commits: Vec<usize>,
+    more: u64,
+}
 
 struct Finder<'f> {
     forest: &'f Forest,
-    lists: FxHashMap<Key, List>,
-    spots: FxHashMap<(u32, Arc<[u8]>), Spot>,
+    paths: Paths,
+    lists: Lists,
+    spots: FxHashMap<(u32, Path), Found>,
     best: FxHashMap<u32, Where>,
 }
 
-impl Finder<'_> {
-    fn tree(&mut self, class: Where, tree: Key, commit: Option<usize>) {
-        for (path, target) in self.list(tree, 0).iter() {
-            self.spot(class, *target, path, commit);
-        }
-        // Hardly a root stands in two commits that follow each other.
-        self.lists.remove(&tree);
+impl<'f> Finder<'f> {
+    fn new(forest: &'f Forest) -> Self {
+        let (paths, lists) = (Paths::default(), Lists::default());
+        Self { forest, paths, lists, spots: FxHashMap::default(), best: FxHashMap::default() }
     }
 
-    fn spot(&mut self, class: Where, target: u32, path: &Arc<[u8]>, commit: Option<usize>) {
+    fn tree(&mut self, class: Where, tree: Key, commit: Option<usize>) {
+        for (path, target) in self.list(tree, 0).iter() {
+            self.spot(class, *target, Path::Parts(*path), commit);
+        }
+        // Hardly a root stands in two commits that follow each other.
+        self.lists.remove(tree);
+        self.lists.age();
+    }
+
+    fn spot(&mut self, class: Where, target: u32, path: Path, commit: Option<usize>) {
         if *self.best.entry(target).or_insert(class) != class {
             return;
         }
-        let empty = || Spot { place: class, path: Arc::clone(path), commits: Vec::new(), more: 0 };
-        let spot = self.spots.entry((target, Arc::clone(path))).or_insert_with(empty);
+        let empty = || Found { place: class, commits: Vec::new(), more: 0 };
+        let spot = self.spots.entry((target, path)).or_insert_with(empty);
         match commit {
             Some(_) if spot.commits.len() >= NAMED => spot.more += 1,
             Some(commit) => spot.commits.push(commit),
@@ -189,26 +216,133 @@ impl Finder<'_> {
     }
 
     fn list(&mut self, tree: Key, depth: usize) -> List {
-        if let Some(list) = self.lists.get(&tree) {
-            return Rc::clone(list);
+        if let Some(list) = self.lists.get(tree) {
+            return list;
         }
         // A tree cannot hold itself, but something that only begins with the same id could.
-        self.lists.insert(tree, List::default());
+        self.lists.put(tree, &List::default());
         let mut all = Vec::new();
         let forest = self.forest;
         for (name, child) in forest.children(tree) {
             match child {
-                Child::Target(target) => all.push((Arc::from(name), target)),
+                Child::Target(target) => all.push((self.paths.number(name, NONE), target)),
                 Child::Tree(below) if depth < DEPTH => {
                     let below = self.list(below, depth + 1);
-                    all.extend(below.iter().map(|(path, target)| (Arc::from([name, b"/", path].concat()), *target)));
+                    all.extend(below.iter().map(|(path, target)| (self.paths.number(name, *path), *target)));
                 }
                 Child::Tree(_) => {}
             }
             all.truncate(PATHS);
         }
-        let list = Rc::new(all);
-        self.lists.insert(tree, Rc::clone(&list));
+        let list = all.into();
+        self.lists.put(tree, &list);
         list
+    }
+}
+
+/// No path.
+const NONE: u32 = u32::MAX;
+
+/// Paths, each a name and the path that follows it. Most versions of a folder have the same ones below them.
+#[derive(Default)]
+struct Paths {
+    parts: Vec<(u32, u32)>,
+    numbers: FxHashMap<(u32, u32), u32>,
+}
+
+impl Paths {
+    fn number(&mut self, name: u32, rest: u32) -> u32 {
+        let next = u32::try_from(self.parts.len()).unwrap_or(NONE);
+        let number = *self.numbers.entry((name, rest)).or_insert(next);
+        if number == next {
+            self.parts.push((name, rest));
+        }
+        number
+    }
+
+    fn text(&self, forest: &Forest, path: u32) -> Vec<u8> {
+        let (mut text, mut path) = (Vec::new(), path);
+        while let Some((name, rest)) = usize::try_from(path).ok().and_then(|at| self.parts.get(at)) {
+            text.extend_from_slice(forest.name(*name));
+            if *rest != NONE {
+                text.push(b'/');
+            }
+            path = *rest;
+        }
+        text
+    }
+}
+
+/// How much all lists of one age have, in entries, before those that were not needed meanwhile are given up. Each list
+/// counts as a few entries more than it has.
+const AGE: usize = 500_000;
+const LIST: usize = 8;
+
+/// What lies below the trees that were needed last. Commits follow each other by time, and so do versions of folders.
+#[derive(Default)]
+struct Lists {
+    young: FxHashMap<Key, List>,
+    old: FxHashMap<Key, List>,
+    /// How much the young ones have.
+    held: usize,
+}
+
+impl Lists {
+    fn get(&mut self, tree: Key) -> Option<List> {
+        if let Some(list) = self.young.get(&tree) {
+            return Some(Rc::clone(list));
+        }
+        let list = self.old.remove(&tree)?;
+        self.put(tree, &list);
+        Some(list)
+    }
+
+    fn put(&mut self, tree: Key, list: &List) {
+        self.held += list.len() + LIST;
+        self.young.insert(tree, Rc::clone(list));
+    }
+
+    fn remove(&mut self, tree: Key) {
+        if let Some(list) = self.young.remove(&tree) {
+            self.held = self.held.saturating_sub(list.len() + LIST);
+        }
+    }
+
+    /// Gives up what was not needed for long. Only between two roots: below one of them each tree is looked through once,
+    /// however often it is held there.
+    fn age(&mut self) {
+        if self.held > AGE {
+            self.old = std::mem::take(&mut self.young);
+            self.held = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_given_up_that_were_not_needed_for_long() {
+        let mut lists = Lists::default();
+        let (long, short): (List, List) = (vec![(0, 0); AGE].into(), vec![(1, 1)].into());
+        lists.put(1, &short);
+        lists.put(2, &short);
+        lists.put(3, &long);
+        lists.age();
+        assert_eq!(lists.get(1).as_deref(), Some(&short[..]));
+        lists.put(4, &long);
+        lists.age();
+        assert_eq!(lists.get(1).as_deref(), Some(&short[..]), "it was needed meanwhile");
+        assert_eq!((lists.get(2), lists.get(3)), (None, None));
+    }
+
+    #[test]
+    fn the_parts_of_paths_are_told_apart_from_their_order() {
+        let mut paths = Paths::default();
+        let end = paths.number(1, NONE);
+        let (once, twice) = (paths.number(2, end), paths.number(1, end));
+        assert_ne!(once, twice);
+        assert_eq!((paths.number(2, end), paths.number(1, end), paths.parts.len()), (once, twice, 3));
     }
 }

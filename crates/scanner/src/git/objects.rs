@@ -108,6 +108,13 @@ impl Objects {
         }
     }
 
+    /// Gives up how the entries of packs hang together: single objects are read without it.
+    pub(crate) fn forget(&mut self) {
+        for open in &mut self.packs {
+            open.layout.take();
+        }
+    }
+
     /// All loose objects that are there now.
     pub(crate) fn loose(&self) -> Vec<loose::Loose> {
         self.folders.iter().flat_map(|folder| loose::list(folder, self.format)).collect()

@@ -98,16 +98,21 @@ impl Forest {
         forest
     }
 
-    /// What a tree holds that is looked for, by name.
-    pub(crate) fn children(&self, tree: Key) -> impl Iterator<Item = (&[u8], Child)> {
+    /// A name by its number.
+    pub(crate) fn name(&self, number: u32) -> &[u8] {
+        self.links.name(number)
+    }
+
+    /// What a tree holds that is looked for, and the numbers of its names there.
+    pub(crate) fn children(&self, tree: Key) -> impl Iterator<Item = (u32, Child)> {
         let from = self.hits.partition_point(|(of, _, _)| *of < tree);
         let hits = self.hits.get(from..).unwrap_or_default().iter().take_while(move |(of, _, _)| *of == tree);
-        let hits = hits.map(|(_, name, target)| (self.links.name(*name), Child::Target(*target)));
+        let hits = hits.map(|(_, name, target)| (*name, Child::Target(*target)));
         let from = self.branches.partition_point(|branch| branch.tree < tree);
         let same = self.branches.get(from..).unwrap_or_default().iter().take_while(move |branch| branch.tree == tree);
         let links = same.flat_map(|branch| branch.of(&self.entries)).filter(|link| self.leads(**link));
         let trees = links.filter_map(|link| self.links.get(*link));
-        hits.chain(trees.map(|(child, name)| (self.links.name(name), Child::Tree(child))))
+        hits.chain(trees.map(|(child, name)| (name, Child::Tree(child))))
     }
 
     /// A name by which some tree holds a target.
@@ -255,4 +260,35 @@ impl Each for Trees<'_> {
 
 fn index(at: u32) -> usize {
     usize::try_from(at).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_leads_to_a_target_is_followed() {
+        let mut forest = Forest::default();
+        let held = [(3, vec![(2, "c")]), (1, vec![(2, "a"), (9, "no"), (2, "b"), (3, "d")]), (9, vec![(8, "no")])];
+        for (tree, children) in held {
+            let from = forest.entries.len();
+            for (child, name) in &children {
+                forest.entries.push(forest.links.number(*child, name.as_bytes()));
+            }
+            forest.branches.push(Branch { tree, from, len: u32::try_from(children.len()).unwrap() });
+        }
+        let name = forest.links.number_of_name(b"key");
+        forest.hits.push((2, name, 5));
+        forest.branches.sort_unstable();
+        forest.grow();
+        let children = |tree: Key| -> Vec<_> {
+            forest.children(tree).map(|(name, child)| (forest.name(name).to_vec(), child)).collect()
+        };
+        let tree = |name: &str, key: Key| (name.as_bytes().to_vec(), Child::Tree(key));
+        assert_eq!(children(1), [tree("a", 2), tree("b", 2), tree("d", 3)]);
+        assert_eq!(children(2), [(b"key".to_vec(), Child::Target(5))]);
+        assert_eq!(children(3), [tree("c", 2)]);
+        assert_eq!(children(9), []);
+        assert_eq!(forest.any_name(5), Some(&b"key"[..]));
+    }
 }

@@ -193,6 +193,7 @@ impl Scan<'_> {
             drop(forest);
             forest = Forest::read(&objects, &targets, self.threads, self.progress);
         }
+        objects.forget();
         missed.extend(forest.broken.iter().filter(|id| !source.failed().contains(id)).map(|id| {
             let place = place(Where::Blob, id.hex().as_bytes(), Some(id));
             Missed { place, cause: Cause::Corrupt, detail: "a tree that makes no sense".into() }

@@ -84,3 +84,24 @@ impl Links {
         link
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_has_a_number_for_each_of_its_names() {
+        let mut links = Links::default();
+        let (one, two) = (links.number(7, b"one"), links.number(7, b"two"));
+        assert_ne!(one, two);
+        assert_eq!((links.number(7, b"one"), links.number(7, b"two"), links.len()), (one, two, 2));
+        let mut other = Links::default();
+        let numbers = [other.number(8, b"two"), other.number(7, b"two"), other.number(7, b"three")];
+        let (_, here) = links.join(&other);
+        assert_eq!((here[index(numbers[1])], links.len()), (two, 4));
+        for (number, (tree, name)) in numbers.into_iter().zip([(8, &b"two"[..]), (7, b"two"), (7, b"three")]) {
+            let (child, of) = links.get(here[index(number)]).unwrap();
+            assert_eq!((child, links.name(of)), (tree, name));
+        }
+    }
+}
