@@ -46,8 +46,10 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let skipped =
-            matches!(name, "target" | ".git" | ".cache" | "node_modules" | "Cargo.lock" | "package-lock.json");
+        // What fuzzing has come upon is nobody's text, and may look like anything.
+        let fuzzed = ["fuzz/corpus", "fuzz/artifacts"].iter().any(|folder| path.ends_with(folder));
+        let skipped = fuzzed
+            || matches!(name, "target" | ".git" | ".cache" | "node_modules" | "Cargo.lock" | "package-lock.json");
         if path.is_dir() && !skipped && !path.is_symlink() {
             walk(&path, files)?;
         } else if path.is_file() && !skipped {
