@@ -8,7 +8,7 @@ use keyward_testkit::{Service, cli::Run, postgres};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Arc,
@@ -30,6 +30,14 @@ pub(crate) enum Ledger {
     File(Vec<String>, PathBuf),
     /// At a server, in the database of this address.
     Postgres(String),
+}
+
+/// What `sqlite3` answers, as JSON.
+fn sqlite(through: &[String], path: &Path, options: &[&str], sql: &str) -> String {
+    let mut words = through.iter().map(String::as_str).chain(["sqlite3"]);
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).args(options).args(["-json", "-cmd", ".timeout 30000"]).arg(path).arg(sql);
+    Run::of(command, b"").ok().stdout
 }
 
 /// A call in the ledger.
@@ -60,15 +68,16 @@ impl Ledger {
         Self::File(Vec::new(), world.server.data().join("keyward.db"))
     }
 
+    /// Takes the room back that a file's log keeps for what comes next: then nothing can be written without new room.
+    pub(crate) fn truncate_log(&self) {
+        let Self::File(through, path) = self else { return };
+        let _lines = sqlite(through, path, &[], "pragma wal_checkpoint(truncate)");
+    }
+
     /// Runs a query that both databases understand.
     fn rows(&self, sql: &str) -> Vec<Value> {
         let text = match self {
-            Self::File(through, path) => {
-                let mut words = through.iter().map(String::as_str).chain(["sqlite3"]);
-                let mut command = Command::new(words.next().unwrap_or_default());
-                command.args(words).args(["-readonly", "-json", "-cmd", ".timeout 30000"]).arg(path).arg(sql);
-                Run::of(command, b"").ok().stdout
-            }
+            Self::File(through, path) => sqlite(through, path, &["-readonly"], sql),
             Self::Postgres(url) => postgres::ask(url, &format!("select coalesce(json_agg(t), '[]') from ({sql}) t")),
         };
         if text.trim().is_empty() {
