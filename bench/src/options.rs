@@ -82,7 +82,7 @@ impl Options {
             seconds: number("BENCH_SECONDS", 1)?,
             keys: usize::try_from(number("BENCH_KEYS", 100_000)?)?,
             crashes: usize::try_from(number("BENCH_CRASHES", 200)?)?,
-            budgets: number("BENCH_BUDGETS", 0)? > 0,
+            budgets: flag("BENCH_BUDGETS")?,
             litellm: std::env::var("BENCH_LITELLM").unwrap_or_else(|_| "1.106.2".to_owned()),
             tree: std::env::var_os("BENCH_TREE").map(PathBuf::from),
             history: std::env::var_os("BENCH_HISTORY").map(PathBuf::from),
@@ -100,6 +100,14 @@ impl Options {
 /// All that need not be asked for.
 fn usual() -> Vec<&'static Scenario> {
     ALL.iter().filter(|scenario| !ASKED.contains(&scenario.name)).collect()
+}
+
+fn flag(name: &str) -> Result<bool> {
+    match std::env::var(name).as_deref() {
+        Err(_) | Ok("0") => Ok(false),
+        Ok("1") => Ok(true),
+        Ok(text) => anyhow::bail!("{name}={text} is neither 0 nor 1"),
+    }
 }
 
 fn number(name: &str, default: u64) -> Result<u64> {

@@ -29,6 +29,9 @@ impl Batch {
         positions: impl IntoIterator<Item = (u64, u64)>,
     ) -> Self {
         let mut batch = Self::default();
+        let events = events.into_iter();
+        // HOT: nearly all are calls, and making room bit by bit would copy each of them once more.
+        batch.stored.usage.reserve(events.size_hint().0);
         for event in events {
             match event {
                 GatewayEvent::Usage(event) => batch.stored.usage.push(*event),

@@ -164,6 +164,21 @@ impl Tap {
         spaces + 1
     }
 
+    /// HOT: what follows a value or a key in nearly every document is taken at once, without a look at the state for each byte.
+    /// `used` bytes of `rest` are read; so many are now.
+    fn onward(&mut self, rest: &[u8], mut used: usize) -> usize {
+        if self.state == State::After && rest.get(used) == Some(&b',') {
+            self.comma();
+            used += 1;
+        }
+        match (self.state, rest.get(used)) {
+            (State::Key, Some(b'"')) => self.begin_text(State::InKey),
+            (State::Value, Some(b'"')) => self.begin_text(State::InText(self.leaves().is_some())),
+            _ => return used,
+        }
+        used + 1
+    }
+
     fn in_array(&self, array: bool) -> bool {
         self.stack.last().is_some_and(|frame| frame.array == array)
     }
@@ -255,9 +270,12 @@ impl Tap {
         if let Some(key) = self.whole_text(rest) {
             self.next = self.parent().and_then(|place| place.child(key));
             let behind = key.len() + 1;
-            let colon = rest.get(behind) == Some(&b':');
-            self.state = if colon { State::Value } else { State::Colon };
-            return behind + usize::from(colon);
+            if rest.get(behind) != Some(&b':') {
+                self.state = State::Colon;
+                return behind;
+            }
+            self.state = State::Value;
+            return self.onward(rest, behind + 1);
         }
         // Six bytes for an escaped character, and one too many, so that no longer key looks like a watched one.
         let piece = self.text_piece(rest, self.paths.longest_key() * 6 + 1);
@@ -294,7 +312,7 @@ impl Tap {
         if let Some(text) = self.whole_text(rest) {
             self.emit(Value::Text(&lossless(text.get(..LONGEST_TEXT).unwrap_or(text))), sink);
             self.after_value(sink);
-            return text.len() + 1;
+            return self.onward(rest, text.len() + 1);
         }
         let piece = self.text_piece(rest, LONGEST_TEXT);
         let Some(used) = piece.ended else { return piece.used };
@@ -317,10 +335,11 @@ impl Tap {
     /// Steps over a text that nobody wants.
     fn pass_text(&mut self, rest: &[u8], sink: &mut impl Sink) -> usize {
         let used = self.skip_text(rest);
-        if self.state == State::Skip {
-            self.after_value(sink);
+        if self.state != State::Skip {
+            return used;
         }
-        used
+        self.after_value(sink);
+        self.onward(rest, used)
     }
 
     /// Steps through a piece of a text and keeps up to `limit` raw bytes of it.
@@ -361,7 +380,13 @@ impl Tap {
             .iter()
             .take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'a'..=b'z' | b'A'..=b'Z'))
             .count();
-        self.keep(rest.get(..run).unwrap_or_default(), LONGEST_TEXT);
+        let word = rest.get(..run).unwrap_or_default();
+        // HOT: nearly every word lies in one piece.
+        if self.scratch.is_empty() && run < rest.len() {
+            self.word(word.get(..LONGEST_TEXT).unwrap_or(word), sink);
+            return self.onward(rest, run);
+        }
+        self.keep(word, LONGEST_TEXT);
         if run < rest.len() {
             self.finish_word(sink);
         }
@@ -370,13 +395,17 @@ impl Tap {
 
     fn finish_word(&mut self, sink: &mut impl Sink) {
         let word = std::mem::take(&mut self.scratch);
-        let value = match &*word {
+        self.word(&word, sink);
+        self.scratch = word;
+    }
+
+    fn word(&mut self, word: &[u8], sink: &mut impl Sink) {
+        let value = match word {
             b"true" => Some(Value::Bool(true)),
             b"false" => Some(Value::Bool(false)),
             b"null" => Some(Value::Null),
-            other => {
-                std::str::from_utf8(other).ok().filter(|text| !text.starts_with(char::is_alphabetic)).map(Value::Number)
-            }
+            [first, ..] if first.is_ascii_alphabetic() => None,
+            other => std::str::from_utf8(other).ok().map(Value::Number),
         };
         match value {
             Some(value) => {
@@ -385,27 +414,38 @@ impl Tap {
             }
             None => self.state = State::Broken,
         }
-        self.scratch = word;
     }
 
     fn skip(&mut self, rest: &[u8], sink: &mut impl Sink) -> usize {
         // HOT: nothing but quotes and brackets matters in here.
-        let step = |byte: &u8| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']');
-        let Some(at) = rest.iter().position(step) else { return rest.len() };
-        match rest.get(at) {
-            Some(b'"') => {
-                self.escape = false;
-                self.state = State::SkipText;
-            }
-            Some(b'{' | b'[') => self.depth = self.depth.saturating_add(1),
-            _ => {
-                self.depth -= 1;
-                if self.depth == 0 {
-                    self.after_value(sink);
+        let step = |byte: &u8| *byte == b'"' || matches!(byte | 0x20, b'{' | b'}');
+        let mut at = 0;
+        while let Some((found, inside)) =
+            rest.get(at..).and_then(|rest| rest.iter().position(step).map(|found| (found, rest)))
+        {
+            at += found + 1;
+            match inside.get(found) {
+                Some(b'"') => {
+                    self.escape = false;
+                    self.state = State::SkipText;
+                    while self.state == State::SkipText && at < rest.len() {
+                        at += self.skip_text(rest.get(at..).unwrap_or_default());
+                    }
+                    if self.state == State::SkipText {
+                        return at;
+                    }
+                }
+                Some(b'{' | b'[') => self.depth = self.depth.saturating_add(1),
+                _ => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        self.after_value(sink);
+                        return self.onward(rest, at);
+                    }
                 }
             }
         }
-        at + 1
+        rest.len()
     }
 
     fn skip_text(&mut self, rest: &[u8]) -> usize {

@@ -11,6 +11,7 @@ pub(crate) mod payload;
 pub(crate) mod pool;
 pub(crate) mod send;
 pub(crate) mod tls;
+pub(crate) mod wiped;
 
 pub use origin::{Origin, OriginError};
 

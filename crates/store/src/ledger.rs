@@ -77,7 +77,7 @@ fn slot(at: Millis, slot_ms: Millis) -> Millis {
 /// Leases as they are stored in a row: how many, then each in as few bytes as its number needs.
 pub(crate) fn encode_leases(leases: &[LeaseId]) -> Vec<u8> {
     // HOT: in every row under a budget. Numbers always have a form, and memory has room for it.
-    postcard::to_extend(leases, Vec::with_capacity(1 + 4 * leases.len())).unwrap_or_default()
+    postcard::to_extend(leases, Vec::with_capacity(1 + 10 * leases.len())).unwrap_or_default()
 }
 
 /// Reads what [`encode_leases`] wrote.

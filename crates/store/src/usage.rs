@@ -48,8 +48,9 @@ pub(crate) fn chunks<T>(rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
 
 /// `(?, ?), (?, ?)`: for SQLite, where a numbered parameter costs a search through all of them.
 pub(crate) fn question_marks(rows: usize, columns: usize) -> String {
-    let row = format!("({})", vec!["?"; columns].join(","));
-    vec![row; rows].join(",")
+    let mut text = format!("({}),", vec!["?"; columns].join(",")).repeat(rows);
+    text.pop();
+    text
 }
 
 /// `($1, $2), ($3, $4)`: for PostgreSQL.

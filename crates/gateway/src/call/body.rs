@@ -86,7 +86,9 @@ pub(super) async fn read(
         }
         BodyPlan::Form if !admission.grant.purses.is_empty() => {
             // Under a budget the price must be known before anything is sent, and a form may name its model last.
-            let mut form = Form::new(inbound, &admission.grant, &head.headers)?;
+            // On the heap: few calls have one, and its alignment would be that of every call's future, for which the allocator
+            // keeps nothing.
+            let mut form = Box::new(Form::new(inbound, &admission.grant, &head.headers)?);
             let limit = admission.max_body();
             let body = guard.guard(collect(guard, &mut upload, limit, declared)).await.map_err(relay::ended)??;
             form.feed(&body)?;

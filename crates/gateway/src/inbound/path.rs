@@ -28,9 +28,18 @@ pub(super) fn check(path: &str) -> Result<(), Refusal> {
     if !path.starts_with('/') {
         return Err(malformed("the request target must be a path"));
     }
-    let mut bytes = path.bytes();
+    // HOT: one way through, which sees where segments begin and end.
+    let mut segment = Segment::Unbegun;
+    let mut bytes = path.bytes().skip(1);
     while let Some(byte) = bytes.next() {
-        match byte {
+        segment = match byte {
+            b'/' if segment == Segment::Unbegun => {
+                return Err(malformed("the path has an empty segment (//)"));
+            }
+            b'/' => {
+                segment.end()?;
+                Segment::Unbegun
+            }
             b'%' => {
                 let code = [bytes.next(), bytes.next()];
                 let [Some(high), Some(low)] = code else {
@@ -42,22 +51,46 @@ pub(super) fn check(path: &str) -> Result<(), Refusal> {
                     Some(0..=0x1F | 0x7F | b'%' | b'.' | b'/' | b'\\') => {
                         return Err(malformed("the path has an encoded slash, dot, percent sign or control character"));
                     }
-                    Some(_) => {}
+                    Some(_) => segment.with(byte),
                 }
             }
             b'\\' | 0..=0x20 | 0x7F.. => return Err(malformed("the path has a character that must not be there")),
-            _ => {}
+            byte => segment.with(byte),
+        };
+    }
+    segment.end()
+}
+
+/// What a segment of a path is so far, as far as its dots matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Segment {
+    Unbegun,
+    /// `.`
+    Dot,
+    /// `..`
+    Dots,
+    /// `..;` and whatever follows.
+    Parameter,
+    Other,
+}
+
+impl Segment {
+    const fn with(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Unbegun, b'.') => Self::Dot,
+            (Self::Dot, b'.') => Self::Dots,
+            (Self::Dots, b';') | (Self::Parameter, _) => Self::Parameter,
+            _ => Self::Other,
         }
     }
-    for segment in path.get(1..).unwrap_or_default().split('/').rev().skip(1) {
-        if segment.is_empty() {
-            return Err(malformed("the path has an empty segment (//)"));
+
+    /// At its end: dots climb, alone or with a parameter behind them.
+    fn end(self) -> Result<(), Refusal> {
+        match self {
+            Self::Dot | Self::Dots | Self::Parameter => Err(malformed("the path has a segment of dots")),
+            Self::Unbegun | Self::Other => Ok(()),
         }
     }
-    if path.split('/').any(|segment| matches!(segment, "." | "..") || segment.starts_with("..;")) {
-        return Err(malformed("the path has a segment of dots"));
-    }
-    Ok(())
 }
 
 fn hex(digit: u8) -> Option<u8> {

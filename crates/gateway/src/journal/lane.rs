@@ -16,6 +16,8 @@ use std::{
 /// writes its hold as well.
 const RECORDS: usize = 2;
 const RECORDS_HELD: usize = 3;
+/// How many bytes of a file have their pages put below them at once.
+const AHEAD: usize = 64 << 10;
 
 /// One thread's part of the journal.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ struct Active {
     segment: Arc<Segment>,
     map: Arc<Map>,
     at: usize,
+    /// Up to where the map's pages are there.
+    prepared: usize,
 }
 
 /// What the keeper has to bring to the disk.
@@ -150,6 +154,10 @@ impl Writer {
         let sequence = state.next;
         let payload = state.scratch.get(..length)?;
         let active = state.current.as_mut()?;
+        if active.at + room > active.prepared {
+            active.map.prepare(active.prepared, room.max(AHEAD));
+            active.prepared += room.max(AHEAD);
+        }
         let (at, salt) = (active.at, active.segment.head.salt);
         let mut prefix = [0; PREFIX];
         let (_, rest) = prefix.split_at_mut(4);
@@ -184,7 +192,7 @@ impl Writer {
                 return None;
             }
         };
-        let before = state.current.replace(Active { segment, map, at: HEAD });
+        let before = state.current.replace(Active { segment, map, at: HEAD, prepared: 0 });
         if let Some(before) = before {
             before.segment.sealed.store(true, Ordering::Release);
         }

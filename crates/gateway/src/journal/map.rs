@@ -46,6 +46,17 @@ impl Map {
         fits
     }
 
+    /// Has the system put pages below a range at once, which it else does one by one, at the first write
+    /// to each. Nothing but speed depends on it.
+    pub(super) fn prepare(&self, from: usize, length: usize) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) =
+            self.0.advise_range(memmap2::Advice::PopulateWrite, from, length.min(self.0.len().saturating_sub(from)))
+        {
+            tracing::trace!(%error, "pages of the journal come one by one");
+        }
+    }
+
     /// Brings a range to the disk.
     pub(super) fn sync(&self, from: usize, length: usize) -> io::Result<()> {
         self.0.flush_range(from, length.min(self.0.len().saturating_sub(from)))

@@ -12,6 +12,7 @@ use crate::{
         payload::Payload,
         pool::Pool,
         send::Sender,
+        wiped::Wiped,
     },
 };
 use bytes::Bytes;
@@ -25,7 +26,6 @@ use std::{
     time::Duration,
 };
 use tokio::io::{AsyncRead, ReadBuf};
-use zeroize::Zeroizing;
 
 /// How much is read at once.
 const SCRATCH: usize = 64 << 10;
@@ -75,13 +75,7 @@ pub(crate) struct Answer {
 
 impl Exchange {
     /// Begins; nothing is written before the first poll. `no_body`: the method is HEAD. `upgrade`: 101 is expected.
-    pub(crate) fn new(
-        io: Io,
-        home: Home,
-        head: Zeroizing<Vec<u8>>,
-        payload: Payload,
-        (no_body, upgrade): (bool, bool),
-    ) -> Self {
+    pub(crate) fn new(io: Io, home: Home, head: Wiped, payload: Payload, (no_body, upgrade): (bool, bool)) -> Self {
         Self {
             io: Some(io),
             home,

@@ -1,7 +1,7 @@
 //! The heads of HTTP/1.1 messages towards providers: the request's is written, the answer's is read strictly.
 //! Here, and in the HTTP/2 twin below, the credential leaves the vault's hands. Pure but for that.
 
-use crate::upstream::{Auth, Error, Outgoing, decode::Framing, origin::Origin};
+use crate::upstream::{Auth, Error, Outgoing, decode::Framing, origin::Origin, wiped::Wiped};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, header,
@@ -68,13 +68,13 @@ fn names(list: &[u8], token: &str) -> bool {
 }
 
 /// Writes the request's head. The result holds the credential and is wiped when dropped.
-pub(crate) fn write(origin: &Origin, outgoing: &Outgoing<'_>, length: Length) -> Zeroizing<Vec<u8>> {
+pub(crate) fn write(origin: &Origin, outgoing: &Outgoing<'_>, length: Length) -> Wiped {
     // Growing would leave a copy of the credential behind, so the room is found first.
     let passed: usize = outgoing.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let added: usize = outgoing.extra.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let auth = outgoing.auth.as_ref().map_or(0, |auth| auth.header.as_str().len() + auth.prefix.len() + auth.key.len());
     let room = passed + added + auth + origin.path.len() + outgoing.path.len() + origin.authority.len() + 256;
-    let mut head = Zeroizing::new(Vec::with_capacity(room));
+    let mut head = Wiped::with_capacity(room);
     for part in [outgoing.method.as_str(), " ", &origin.path, outgoing.path, " HTTP/1.1\r\nhost: ", &origin.authority] {
         head.extend_from_slice(part.as_bytes());
     }

@@ -6,6 +6,7 @@ use crate::{
     upstream::{
         Error,
         payload::{self, Payload},
+        wiped::Wiped,
     },
 };
 use bytes::Bytes;
@@ -15,12 +16,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::io::AsyncWrite;
-use zeroize::Zeroizing;
 
 /// What is still to be written of a request.
 pub(crate) struct Sender {
     /// What stands before the piece: the head (with the credential, so wiped), or a chunk's size.
-    before: Zeroizing<Vec<u8>>,
+    before: Wiped,
     piece: Bytes,
     after: &'static [u8],
     /// How much of the three has been written.
@@ -40,7 +40,7 @@ enum Rest {
 }
 
 impl Sender {
-    pub(crate) fn new(head: Zeroizing<Vec<u8>>, payload: Payload) -> Self {
+    pub(crate) fn new(head: Wiped, payload: Payload) -> Self {
         let (piece, rest) = match payload {
             Payload::None => (Bytes::new(), Rest::Flush),
             Payload::Whole(bytes) => (bytes, Rest::Flush),
@@ -59,7 +59,7 @@ impl Sender {
 
     /// Forgets what is left: the provider has answered without waiting for it.
     pub(crate) fn give_up(&mut self) {
-        self.before = Zeroizing::default();
+        self.before = Wiped::default();
         self.piece = Bytes::new();
         self.after = b"";
         self.written = 0;
@@ -120,7 +120,7 @@ impl Sender {
     /// Takes the client's next piece, or the end.
     fn take(&mut self, next: Option<http_body::Frame<Bytes>>) {
         self.written = 0;
-        self.before = Zeroizing::default();
+        self.before = Wiped::default();
         self.piece = Bytes::new();
         self.after = b"";
         let Rest::More { chunked, .. } = self.rest else { return };
@@ -135,7 +135,7 @@ impl Sender {
             Ok(data) if data.is_empty() => {}
             Ok(data) => {
                 if chunked {
-                    self.before = Zeroizing::new(format!("{:x}\r\n", data.len()).into_bytes());
+                    self.before = Wiped::from(format!("{:x}\r\n", data.len()).into_bytes());
                     self.after = b"\r\n";
                 }
                 self.piece = data;
@@ -145,7 +145,7 @@ impl Sender {
                     let mut lines = b"0\r\n".to_vec();
                     lines.extend_from_slice(&payload::passed_trailers(&trailers));
                     lines.extend_from_slice(b"\r\n");
-                    self.before = Zeroizing::new(lines);
+                    self.before = Wiped::from(lines);
                 }
                 self.rest = Rest::Flush;
             }

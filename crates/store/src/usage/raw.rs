@@ -19,7 +19,7 @@ statements! {
 }
 
 /// How many rows a statement carries at most: more than elsewhere, since these are narrow and there is one for every call.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 512;
 
 /// Keeps nodes from making the same day table at once, which PostgreSQL answers with an error; ends with the
 /// transaction. The number is an arbitrary constant.

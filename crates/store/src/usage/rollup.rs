@@ -5,7 +5,8 @@ use keyward_domain::{
     Millis, Money,
     usage::{CostBasis, Outcome, UsageEvent},
 };
-use std::{collections::HashMap, fmt::Write as _};
+use rustc_hash::FxHashMap;
+use std::fmt::Write as _;
 
 /// No stored total grows beyond this, so that no sum of a few can leave the range of 64 bits.
 const CEILING: i64 = 1_000_000_000_000_000_000;
@@ -151,7 +152,7 @@ impl Totals {
 
 /// Totals by bucket (the moment an hour or a day begins) and series, with the last call's time.
 #[derive(Default)]
-pub(crate) struct Rollup(HashMap<(i64, i64), (Totals, Millis)>);
+pub(crate) struct Rollup(FxHashMap<(i64, i64), (Totals, Millis)>);
 
 impl Rollup {
     pub(crate) fn add(&mut self, bucket: i64, series: i64, totals: &Totals, at: Millis) {

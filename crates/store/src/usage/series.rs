@@ -4,7 +4,8 @@
 use super::day::Day;
 use crate::{Error, Store, pool::Open, sql::clean};
 use keyward_domain::{CredentialId, Environment, KeyId, ProjectId, usage::UsageEvent};
-use std::collections::{HashMap, HashSet};
+use rustc_hash::FxHashMap;
+use std::collections::HashSet;
 
 statements! {
     INSERT = "insert into usage_series (project_id, environment, key_id, provider, model, operation, credential_id)
@@ -53,7 +54,8 @@ impl Series {
 /// The series and the day tables known to exist. Filled only from what was committed.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesCache {
-    known: HashMap<(KeyId, CredentialId), Vec<(Series, i64)>>,
+    // HOT: looked up for each call. Ids are made here, so nobody can choose them to collide.
+    known: FxHashMap<(KeyId, CredentialId), Vec<(Series, i64)>>,
     count: usize,
     days: HashSet<Day>,
 }

@@ -70,19 +70,19 @@ impl Dearest {
 /// HOT: put together for each call, so nothing is copied.
 #[derive(Clone, Copy)]
 struct Layers<'p> {
-    rates: [Option<&'p Rates>; 5],
+    /// The lowest first; what is not used is the lowest once more.
+    rates: [&'p Rates; 5],
     used: usize,
 }
 
 impl<'p> Layers<'p> {
     const fn of(base: &'p Rates) -> Self {
-        Self { rates: [None, None, None, None, Some(base)], used: 1 }
+        Self { rates: [base; 5], used: 1 }
     }
 
     /// These below others: base, hours, steps, tier, its steps make five.
     fn below(mut self, top: Option<&'p Rates>) -> Self {
-        let free = self.rates.len().saturating_sub(self.used + 1);
-        if let (Some(place), Some(_)) = (self.rates.get_mut(free), top) {
+        if let (Some(place), Some(top)) = (self.rates.get_mut(self.used), top) {
             *place = top;
             self.used += 1;
         }
@@ -90,7 +90,7 @@ impl<'p> Layers<'p> {
     }
 
     fn get(&self, rate: impl Fn(&Rates) -> Option<PerMillion>) -> Option<PerMillion> {
-        self.rates.iter().flatten().find_map(|rates| rate(rates))
+        self.rates.get(..self.used).unwrap_or_default().iter().rev().find_map(|rates| rate(rates))
     }
 }
 

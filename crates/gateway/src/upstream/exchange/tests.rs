@@ -39,7 +39,7 @@ async fn feed(pieces: &[&[u8]]) -> Result<Read, Error> {
     let pool = Rc::new(Pool::new(Duration::from_secs(9)));
     let endpoint = Arc::clone(&Origin::parse("http://127.0.0.1:1", true, false).unwrap().endpoint);
     let home = Home { pool: Rc::clone(&pool), endpoint: Near::of(&endpoint) };
-    let mut exchange = Exchange::new(Io::Plain(ours), home, Zeroizing::default(), Payload::None, (false, false));
+    let mut exchange = Exchange::new(Io::Plain(ours), home, Wiped::default(), Payload::None, (false, false));
     exchange.sender.give_up();
     let (mut answer, mut body) = (None, Vec::new());
     for piece in pieces {
