@@ -2,8 +2,7 @@
 //! over each shows it when somebody did. Its rows also say which version every row that grants power has reached, so
 //! that an earlier one that was put back is noticed.
 
-use crate::{AuditSeal, Error, Store, pool::Pool, sql::clean};
-use futures_util::TryStreamExt;
+use crate::{AuditSeal, Error, Store, each::each, sql::clean};
 use keyward_domain::{AuditId, Millis, audit::AuditEntry};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -253,25 +252,13 @@ impl Store {
         &self,
         sql: &'static str,
         kinds: &[&str],
-        mut take: impl FnMut(StoredAudit) + Send,
+        take: impl FnMut(StoredAudit) + Send,
     ) -> Result<(), Error> {
-        macro_rules! stream {
-            ($pool:expr) => {{
-                let query = sqlx::query_as::<_, StoredAudit>(sql);
-                let mut rows = kinds.iter().fold(query, |query, kind| query.bind(*kind)).fetch($pool);
-                loop {
-                    match rows.try_next().await {
-                        Ok(Some(row)) => take(row),
-                        Ok(None) => return Ok(()),
-                        Err(error) => return Err(self.failed(error, "the audit log")),
-                    }
-                }
-            }};
-        }
-        match self.readers() {
-            Pool::Lite(pool) => stream!(pool),
-            Pool::Pg(pool) => stream!(pool),
-        }
+        let done = on!(self.readers(), pool => {
+            let query = sqlx::query(sql);
+            each(kinds.iter().fold(query, |query, kind| query.bind(*kind)).fetch(pool), take).await
+        });
+        done.map_err(|error| self.failed(error, "the audit log"))
     }
 }
 

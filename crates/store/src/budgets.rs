@@ -1,8 +1,7 @@
 //! Budgets: what an organisation, a project, an environment or a key may spend in a window. A budget is never deleted;
 //! its window and its scope never change, since what was spent is counted for the three together.
 
-use crate::{Error, Store, Write, pool::Pool};
-use futures_util::TryStreamExt;
+use crate::{Error, Store, Write, each::each};
 use keyward_domain::{BudgetId, Environment, KeyId, Millis, Money, ProjectId, budget::Scope};
 use uuid::Uuid;
 
@@ -143,23 +142,9 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn each_budget(&self, mut take: impl FnMut(BudgetRow) + Send) -> Result<(), Error> {
-        macro_rules! stream {
-            ($pool:expr) => {{
-                let mut rows = sqlx::query_as::<_, BudgetRow>(EACH_BUDGET).fetch($pool);
-                loop {
-                    match rows.try_next().await {
-                        Ok(Some(row)) => take(row),
-                        Ok(None) => return Ok(()),
-                        Err(error) => return Err(self.failed(error, "the budgets")),
-                    }
-                }
-            }};
-        }
-        match self.readers() {
-            Pool::Lite(pool) => stream!(pool),
-            Pool::Pg(pool) => stream!(pool),
-        }
+    pub async fn each_budget(&self, take: impl FnMut(BudgetRow) + Send) -> Result<(), Error> {
+        let done = on!(self.readers(), pool => each(sqlx::query(EACH_BUDGET).fetch(pool), take).await);
+        done.map_err(|error| self.failed(error, "the budgets"))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Virtual keys. The hashes of their secrets and their policies are JSON text, kept byte for byte as the caller wrote
 //! them, because the caller's MAC covers the text.
 
-use crate::{Error, Store, Write, pool::Pool};
-use futures_util::TryStreamExt;
+use crate::{Error, Store, Write, each::each};
 use keyward_domain::{
     Environment, KeyId, Millis, ProjectId, digest,
     grant::SecretSlot,
@@ -205,27 +204,15 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn each_key(&self, project: Option<ProjectId>, mut take: impl FnMut(KeyRow) + Send) -> Result<(), Error> {
-        macro_rules! stream {
-            ($pool:expr) => {{
-                let query = match project {
-                    None => sqlx::query_as::<_, KeyRow>(EACH_KEY),
-                    Some(project) => sqlx::query_as::<_, KeyRow>(EACH_KEY_OF).bind(project.uuid()),
-                };
-                let mut rows = query.fetch($pool);
-                loop {
-                    match rows.try_next().await {
-                        Ok(Some(row)) => take(row),
-                        Ok(None) => return Ok(()),
-                        Err(error) => return Err(self.failed(error, "the keys")),
-                    }
-                }
-            }};
-        }
-        match self.readers() {
-            Pool::Lite(pool) => stream!(pool),
-            Pool::Pg(pool) => stream!(pool),
-        }
+    pub async fn each_key(&self, project: Option<ProjectId>, take: impl FnMut(KeyRow) + Send) -> Result<(), Error> {
+        let done = on!(self.readers(), pool => {
+            let query = match project {
+                None => sqlx::query(EACH_KEY),
+                Some(project) => sqlx::query(EACH_KEY_OF).bind(project.uuid()),
+            };
+            each(query.fetch(pool), take).await
+        });
+        done.map_err(|error| self.failed(error, "the keys"))
     }
 }
 

@@ -13,6 +13,7 @@ mod budgets;
 mod changes;
 mod check;
 mod credentials;
+mod each;
 mod error;
 mod health;
 mod jobs;

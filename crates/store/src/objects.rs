@@ -1,8 +1,7 @@
 //! Objects at the providers (files, batches, stored responses) and whom they belong to. They come in with the usage
 //! events; the first owner stays the owner.
 
-use crate::{Error, Store, Write, pool::Pool};
-use futures_util::TryStreamExt;
+use crate::{Error, Store, Write, each::each};
 use keyward_domain::{CredentialId, KeyId, Millis, ProjectId, usage::OwnedObject};
 
 statements! {
@@ -45,22 +44,10 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn each_object(&self, mut take: impl FnMut(OwnedObject) + Send) -> Result<(), Error> {
-        macro_rules! stream {
-            ($pool:expr) => {{
-                let mut rows = sqlx::query_as::<_, ObjectRow>(EACH).fetch($pool);
-                loop {
-                    match rows.try_next().await {
-                        Ok(Some(row)) => take(row.into()),
-                        Ok(None) => return Ok(()),
-                        Err(error) => return Err(self.failed(error, "the objects")),
-                    }
-                }
-            }};
-        }
-        match self.readers() {
-            Pool::Lite(pool) => stream!(pool),
-            Pool::Pg(pool) => stream!(pool),
-        }
+        let done = on!(self.readers(), pool => {
+            each(sqlx::query(EACH).fetch(pool), |row: ObjectRow| take(row.into())).await
+        });
+        done.map_err(|error| self.failed(error, "the objects"))
     }
 }
 
