@@ -47,3 +47,36 @@ pub(crate) async fn each<R: sqlx::Row, T: for<'r> FromRow<'r, R>>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: &str = "with recursive n(x) as (select 1 union all select x + 1 from n where x < ?1)
+        select case when x = ?2 then 'no number' else x end from n";
+
+    async fn read(rows: i64, broken: i64) -> (Vec<i64>, Result<(), sqlx::Error>) {
+        let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+        let mut read = Vec::new();
+        let done = each(sqlx::query(COUNT).bind(rows).bind(broken).fetch(&pool), |(x,): (i64,)| read.push(x)).await;
+        (read, done)
+    }
+
+    #[tokio::test]
+    async fn every_row_is_handed_over_once_and_in_order() {
+        for count in [1, FEW as i64, FEW as i64 + 1, FEW as i64 + HEAP as i64, 20_000] {
+            let (read, done) = read(count, 0).await;
+            done.unwrap();
+            assert!(read.iter().copied().eq(1..=count), "{count}: {} rows", read.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_ends_it() {
+        for broken in [1, 300, 5_000] {
+            let (read, done) = read(6_000, broken).await;
+            assert!(matches!(done, Err(sqlx::Error::ColumnDecode { .. })), "{done:?}");
+            assert!(read.iter().copied().eq(1..broken), "{broken}: {} rows", read.len());
+        }
+    }
+}
