@@ -5,6 +5,7 @@
 //! for what is missing.
 
 mod attribute;
+mod births;
 mod changes;
 #[cfg(test)]
 mod compare;
@@ -16,9 +17,12 @@ mod id;
 mod index;
 mod inflate;
 mod loose;
+mod news;
 mod object;
 mod objects;
+mod open;
 mod pack;
+mod push;
 mod range;
 mod refs;
 mod repository;
@@ -26,6 +30,8 @@ mod revision;
 mod staged;
 mod trees;
 mod whole;
+
+pub use push::Push;
 
 use crate::{Outcome, Scan};
 use repository::Repository;
@@ -70,6 +76,9 @@ pub enum GitError {
          name commits by their full ids, or scan all of it with --git"
     )]
     UnreadReferences(String),
+    /// A revision without a name.
+    #[error("an empty revision names no commit")]
+    EmptyRevision,
     /// A revision that does not exist.
     #[error("no commit is called {0}")]
     UnknownRevision(String),
@@ -85,14 +94,14 @@ pub struct Hook {
 }
 
 impl Scan<'_> {
-    /// Scans, within a hook, what the commits of a range brought.
+    /// Scans, within a hook, what a push brings that the other side does not have.
     ///
     /// # Errors
-    /// As [`Self::git`].
-    pub fn range_in_hook(&self, folder: &Path, range: &str, hook: &Hook) -> Result<Outcome, GitError> {
+    /// There is no repository, or what is pushed is not in it. Whatever else goes wrong is told as not looked at.
+    pub fn push_in_hook(&self, folder: &Path, push: &Push, hook: &Hook) -> Result<Outcome, GitError> {
         let mut repository = Repository::discover(folder)?;
         repository.more.clone_from(&hook.objects);
-        self.range(&repository, range)
+        self.push(&repository, push)
     }
 
     /// Scans, within a hook, what the commit in the making adds.

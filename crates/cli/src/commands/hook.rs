@@ -14,7 +14,6 @@ use clap::ValueEnum;
 use folder::Folder;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-pub(crate) use updates::Update;
 
 /// Git hooks: refuse commits and pushes that bring secrets
 #[derive(Debug, clap::Subcommand)]
@@ -151,10 +150,10 @@ impl Run {
         let scan = match self.hook {
             Name::PreCommit => Scan::of_staged(),
             Name::PrePush => {
-                let remote = self.arguments.first().cloned().unwrap_or_default();
-                Scan::of_updates(updates::pushed(app, &remote)?)
+                let told = |at| self.arguments.get(at).map(String::as_str).unwrap_or_default();
+                Scan::of_push(updates::pushed(app, told(0), told(1))?)
             }
-            Name::PreReceive => Scan::of_updates(updates::received(app)?),
+            Name::PreReceive => Scan::of_push(updates::received(app)?),
         };
         match Box::new(scan).run(app).await? {
             Verdict::No => {

@@ -9,7 +9,7 @@ mod ours;
 mod verify;
 mod work;
 
-use super::{App, Outcome as Ended, hook::Update};
+use super::{App, Outcome as Ended};
 use crate::{
     failure::{Failure, Verdict},
     files, parse,
@@ -17,7 +17,7 @@ use crate::{
 };
 use anchors::Anchors;
 use keyward_scanner::{
-    Confidence, Filter, Fingerprinter, LeftOut, Outcome,
+    Confidence, Filter, Fingerprinter, LeftOut, Outcome, Push,
     report::{Format, Left, Report, Row},
 };
 use std::path::PathBuf;
@@ -110,7 +110,7 @@ pub(crate) struct Scan {
     yes: bool,
     /// What a hook is told to look at.
     #[arg(skip)]
-    updates: Option<Vec<Update>>,
+    push: Option<Push>,
 }
 
 /// How a report is written.
@@ -163,9 +163,9 @@ impl Scan {
         Self { staged: true, ..Self::default() }
     }
 
-    /// A scan of what references are to become, for a hook.
-    pub(crate) fn of_updates(updates: Vec<Update>) -> Self {
-        Self { updates: Some(updates), ..Self::default() }
+    /// A scan of what a push brings, for a hook.
+    pub(crate) fn of_push(push: Push) -> Self {
+        Self { push: Some(push), ..Self::default() }
     }
 
     pub(crate) async fn run(self: Box<Self>, app: &mut App) -> Ended {
@@ -243,8 +243,7 @@ impl Scan {
 
     /// From where paths count. Those of a repository's scan count from its root as they are.
     fn anchors(&self) -> Anchors {
-        let files =
-            !(self.git || self.staged || self.since.is_some() || self.range.is_some() || self.updates.is_some());
+        let files = !(self.git || self.staged || self.since.is_some() || self.range.is_some() || self.push.is_some());
         if files { Anchors::of(&self.places()) } else { Anchors::default() }
     }
 

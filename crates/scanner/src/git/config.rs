@@ -52,6 +52,12 @@ impl Config {
         self.values.iter().rev().find(fits).map(|value| &*value.value)
     }
 
+    /// All values in the subsections of a section: the subsection, the name, the value.
+    pub(crate) fn below(&self, section: &str) -> impl Iterator<Item = (&[u8], &str, &[u8])> {
+        let of = self.values.iter().filter(move |one| one.section == section && !one.subsection.is_empty());
+        of.map(|one| (&*one.subsection, &*one.name, &*one.value))
+    }
+
     /// Whether the last value of a name says yes.
     pub(crate) fn is(&self, section: &str, name: &str) -> bool {
         self.get(section, name).is_some_and(yes)

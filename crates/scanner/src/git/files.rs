@@ -1,13 +1,9 @@
 //! The files of a repository's own folder: configuration, hooks, reflogs, messages in the making, and whatever else lies
 //! there.
 
-use super::contents::place;
+use super::{contents::place, open, pack::Fault};
 use crate::{Cause, Look, Missed, Outcome, Place, Portion, Scan, Search, Unread, Where, unpack_reader};
-use std::{
-    fs::{self, File},
-    os::unix::ffi::OsStrExt,
-    path::Path,
-};
+use std::{fs, os::unix::ffi::OsStrExt, path::Path};
 
 /// How deep folders are read.
 const DEPTH: usize = 64;
@@ -63,12 +59,12 @@ impl Scan<'_> {
 
     fn file(&self, path: &Path, place: &Place, named: bool, outcome: &mut Outcome) {
         let mut search = Search::new(self.matcher, &place.path);
-        match File::open(path) {
+        match open::open(path) {
             Ok(file) => unpack_reader(&place.path, file, &self.bounds, &mut search),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
             Err(error) => {
-                let detail = error.to_string().into();
-                search.unread(Unread { cause: Cause::Unreadable, within: Vec::new(), detail });
+                let Fault { cause, detail } = open::fault(&error);
+                search.unread(Unread { cause, within: Vec::new(), detail });
             }
         }
         self.tell(search, place, outcome);

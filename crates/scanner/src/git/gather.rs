@@ -189,7 +189,7 @@ const fn rank(place: Where) -> Rank {
 }
 
 /// The same once more, for a file that lies in several places.
-fn copy(seen: &Seen) -> Seen {
+pub(crate) fn copy(seen: &Seen) -> Seen {
     let hit = &seen.hit;
     let hit = Hit {
         kind: Arc::clone(&hit.kind),

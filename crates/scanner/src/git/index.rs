@@ -2,7 +2,10 @@
 
 mod bitmap;
 
-use super::id::{Format, Id};
+use super::{
+    id::{Format, Id},
+    open::read,
+};
 use std::path::Path;
 
 /// One entry of the index.
@@ -51,16 +54,16 @@ impl Index {
     /// The same from another file: git prepares what a partial commit takes in one of its own.
     pub(crate) fn read_at(path: &Path, own: &Path, format: Format) -> Option<Self> {
         let kind = std::fs::symlink_metadata(path).ok()?;
-        if !kind.is_file() {
-            return None;
-        }
-        let bytes = (kind.len() <= MOST).then(|| std::fs::read(path).ok()).flatten();
-        let Some(bytes) = bytes else { return Some(Self { broken: Some("it cannot be read"), ..Self::default() }) };
+        let bytes = (kind.is_file() && kind.len() <= MOST).then(|| read(path).ok()).flatten();
+        let Some(bytes) = bytes else {
+            let broken = Some(if kind.is_file() { "it cannot be read" } else { "it is not a file" });
+            return Some(Self { broken, ..Self::default() });
+        };
         let (mut index, link) = Self::parse(&bytes, format);
         if let Some(link) = link {
             let shared = link.get(..format.len()).and_then(Id::new).filter(|id| !id.is_zero());
             if let Some(id) = shared {
-                match std::fs::read(own.join(format!("sharedindex.{id}"))) {
+                match read(&own.join(format!("sharedindex.{id}"))) {
                     Ok(bytes) => {
                         let (base, _) = Self::parse(&bytes, format);
                         index.onto(base, link.get(format.len()..).unwrap_or_default());

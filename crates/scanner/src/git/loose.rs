@@ -4,11 +4,11 @@ use super::{
     id::{Format, Id},
     inflate::{Buffer, Inflater},
     object::Kind,
+    open,
     pack::Fault,
 };
-use crate::Cause;
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -30,7 +30,8 @@ pub(crate) fn list(objects: &Path, format: Format) -> Vec<Loose> {
     for fan in 0..=255_u8 {
         let fan = format!("{fan:02x}");
         for entry in fs::read_dir(objects.join(&fan)).into_iter().flatten().flatten() {
-            if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            // What is no file is told when it is read; a folder is nothing of git's.
+            if !entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
                 continue;
             }
             let mut hex = fan.clone().into_bytes();
@@ -57,10 +58,10 @@ pub(crate) fn path(objects: &Path, id: &Id) -> PathBuf {
 /// Reads a loose object. None: it is not there, and may be in a pack by now.
 pub(crate) fn read(path: &Path, limit: u64, inflater: &mut Inflater, to: &mut Buffer) -> Option<Result<Kind, Fault>> {
     let mut packed = Vec::new();
-    match File::open(path).and_then(|file| file.take(limit.saturating_mul(2).max(4096)).read_to_end(&mut packed)) {
+    match open::open(path).and_then(|file| file.take(limit.saturating_mul(2).max(4096)).read_to_end(&mut packed)) {
         Ok(_) => Some(unpack(&packed, limit, inflater, to)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => Some(Err(Fault { cause: Cause::Unreadable, detail: error.to_string().into() })),
+        Err(error) => Some(Err(open::fault(&error))),
     }
 }
 

@@ -5,13 +5,15 @@ mod each;
 pub(crate) use each::{Each, Source};
 
 use super::{
+    contents::place,
     id::{Format, Id},
     inflate::{Buffer, Inflater},
     loose,
     object::Kind,
+    open as files,
     pack::{Base, Fault, Layout, Pack, PackError, Walker, recover},
 };
-use crate::Cause;
+use crate::{Cause, Missed, Where};
 use std::{
     collections::HashSet,
     fs, io,
@@ -99,13 +101,21 @@ impl Objects {
                         self.tried.remove(&path);
                     }
                     Err(PackError::Io(error)) => {
-                        let fault = Fault { cause: Cause::Unreadable, detail: error.to_string().into() };
-                        self.broken.push((path, fault));
+                        self.broken.push((path, files::fault(&error)));
                     }
                     Err(error) => self.broken.push((path, Fault::corrupt(&error.to_string()))),
                 }
             }
         }
+    }
+
+    /// Packs that are no files. What else is broken of packs is told of the objects that are looked for.
+    pub(crate) fn no_files(&self) -> impl Iterator<Item = Missed> {
+        self.broken.iter().filter(|(_, fault)| fault.cause == Cause::Special).map(|(path, fault)| Missed {
+            place: place(Where::Config, path.as_os_str().as_bytes(), None),
+            cause: fault.cause,
+            detail: fault.detail.clone(),
+        })
     }
 
     /// Gives up how the entries of packs hang together: single objects are read without it.

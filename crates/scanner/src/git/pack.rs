@@ -16,7 +16,7 @@ pub(crate) use layout::Layout;
 pub(crate) use recover::{name, recover};
 pub(crate) use walk::{Fault, Seen, Visit, Walker};
 
-use super::id::Format;
+use super::{id::Format, open};
 use std::{
     fs::File,
     io,
@@ -41,14 +41,14 @@ impl Pack {
     /// Opens a pack. Its index is read whole.
     pub(crate) fn open(path: &Path, format: Format) -> Result<Self, PackError> {
         let mut pack = Self::open_bare(path, format)?;
-        let index = std::fs::read(path.with_extension("idx"))?;
+        let index = open::read(&path.with_extension("idx"))?;
         pack.index = Index::parse(&index, format, pack.end).ok_or(PackError::Index)?;
         Ok(pack)
     }
 
     /// Opens a pack whose index is missing or broken.
     pub(crate) fn open_bare(path: &Path, format: Format) -> Result<Self, PackError> {
-        let file = File::open(path)?;
+        let file = open::open(path)?;
         let mut header = [0; 12];
         file.read_exact_at(&mut header, 0).map_err(|_| PackError::Header)?;
         if !header.starts_with(b"PACK\0\0\0\x02") && !header.starts_with(b"PACK\0\0\0\x03") {

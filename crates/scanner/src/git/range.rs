@@ -3,10 +3,12 @@
 use super::{
     GitError,
     attribute::{Graph, NAMED, Spot},
+    births::{Births, Born, NOWHERE, parents},
     contents::{Contents, place},
     gather::{Gather, told},
     id::Id,
-    object::{CommitHead, Kind, entries},
+    news::News,
+    object::{CommitHead, Kind},
     objects::{Each, Objects, Reader},
     pack::Fault,
     refs::Refs,
@@ -16,28 +18,22 @@ use super::{
 use crate::{Cause, Missed, Outcome, Scan, Where};
 use rustc_hash::FxHashMap;
 use std::{
-    collections::{BTreeMap, BinaryHeap, HashSet},
+    collections::BinaryHeap,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
-
-/// How deep folders are followed.
-const DEPTH: usize = 1_000;
 
 /// How many blobs are worth a thread.
 const WORTH: usize = 32;
 
-/// Blobs with the paths they were born at, and by which commits.
-type Born = BTreeMap<Id, BTreeMap<Arc<[u8]>, Vec<usize>>>;
-
 impl Scan<'_> {
     /// Scans what was committed since a revision, what is staged, and the work tree.
     pub(crate) fn since(&self, repository: &Repository, revision: &str) -> Result<Outcome, GitError> {
-        let mut outcome = self.range(repository, &format!("{revision}..HEAD"))?;
+        let mut outcome = self.within(repository, |revisions, reader| {
+            let from = revisions.find(revision, reader)?;
+            Ok(Wanted { commits: vec![revisions.find("HEAD", reader)?], unwanted: vec![from], ..Wanted::default() })
+        })?;
         let staged = self.stage(repository);
         outcome.findings.extend(staged.findings);
         outcome.missed.extend(staged.missed);
@@ -51,15 +47,29 @@ impl Scan<'_> {
 
     /// Scans what the commits of a range brought.
     pub(crate) fn range(&self, repository: &Repository, range: &str) -> Result<Outcome, GitError> {
-        let mut outcome = Outcome::default();
+        self.within(repository, |revisions, reader| ends(revisions, range, reader))
+    }
+
+    /// Scans what is asked for, once the references say what that is.
+    pub(crate) fn within(
+        &self,
+        repository: &Repository,
+        ask: impl FnOnce(&Revisions<'_>, &mut Reader) -> Result<Wanted, GitError>,
+    ) -> Result<Outcome, GitError> {
         let (folders, _) = repository.object_folders();
         let objects = Objects::open(folders, repository.format);
         let refs = Refs::read(repository, &repository.worktrees());
         let revisions = Revisions { repository, objects: &objects, refs: &refs };
         let mut reader = Reader::default();
-        let (wanted, unwanted) = ends(&revisions, range, &mut reader)?;
-        let mut missed = Vec::new();
-        let (commits, cut) = between(&objects, &wanted, &unwanted, &mut reader, &mut missed);
+        let wanted = ask(&revisions, &mut reader)?;
+        Ok(self.brought(repository, &objects, &wanted, reader))
+    }
+
+    fn brought(&self, repository: &Repository, objects: &Objects, wanted: &Wanted, mut reader: Reader) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut missed = repository.odd_files();
+        missed.extend(objects.no_files());
+        let (commits, cut) = between(objects, &wanted.commits, &wanted.unwanted, &mut reader, &mut missed);
         if repository.shallow() == 0 {
             missed.extend(cut.iter().map(|id| Missed {
                 place: place(Where::Blob, id.hex().as_bytes(), Some(id)),
@@ -71,13 +81,18 @@ impl Scan<'_> {
             missed.push(Missed { place: place(Where::Blob, b"", None), cause: Cause::Absent, detail });
         }
         let graph = Graph::new(commits, &[]);
-        let mut births =
-            Births { objects: &objects, reader, born: Born::new(), missed: &mut missed, odd: HashSet::new() };
+        let mut births = Births::new(objects, reader, self.progress, &mut missed);
         for at in graph.by_age() {
             births.commit(&graph, at);
         }
+        for tree in &wanted.trees {
+            births.tree(*tree, &[], &mut Vec::new(), NOWHERE, 0);
+        }
+        for (blob, path) in &wanted.blobs {
+            births.put(*blob, path, NOWHERE);
+        }
         let born = births.born;
-        let mut contents = self.look_into(&objects, &born);
+        let mut contents = self.look_into(objects, &born);
         let mut reader = Reader::default();
         for (id, head) in &graph.commits {
             match objects.read_as(id, Kind::Commit, &mut reader) {
@@ -85,13 +100,17 @@ impl Scan<'_> {
                 Err(fault) => contents.fault(Some(id), Path::new(""), &fault),
             }
         }
-        for id in &wanted {
-            self.tags(&objects, *id, &mut contents, &mut reader);
+        for id in &wanted.tags {
+            if let Ok(tag) = objects.read_as(id, Kind::Tag, &mut reader) {
+                contents.object(id, Kind::Tag, tag.bytes(), None);
+            }
         }
         contents.stats.commits += u64::try_from(graph.commits.len()).unwrap_or(0);
-        finish(contents, &objects, &graph, Where::Blob, &born, &mut outcome);
+        let mut reader = Reader::default();
+        let before = |at: usize| parents(objects, &mut reader, &graph, at);
+        self.finish(contents, objects, &graph, Where::Blob, &born, before, &mut outcome);
         told(missed, &mut outcome);
-        Ok(outcome)
+        outcome
     }
 
     /// Looks into blobs, on several threads if there are many.
@@ -129,77 +148,107 @@ impl Scan<'_> {
         all
     }
 
-    /// The words of a tag that names the end of a range.
-    fn tags(&self, objects: &Objects, id: Id, contents: &mut Contents<'_>, reader: &mut Reader) {
-        if let Ok((Kind::Tag, tag)) = objects.read(&id, reader) {
-            contents.object(&id, Kind::Tag, tag.bytes(), None);
+    /// Makes findings of what is new of blobs whose places are known. `before` tells which trees came before a commit.
+    #[expect(clippy::too_many_arguments, reason = "it is what two callers know, and nothing of its own")]
+    pub(crate) fn finish(
+        &self,
+        contents: Contents<'_>,
+        objects: &Objects,
+        graph: &Graph,
+        kind: Where,
+        born: &Born,
+        before: impl FnMut(usize) -> Vec<Id>,
+        outcome: &mut Outcome,
+    ) {
+        let mut gather = Gather::new(objects, graph, b"");
+        for (blob, path, commits) in News::new(self, objects, born).of(contents.blobs, before) {
+            let spot = Spot {
+                place: kind,
+                path,
+                commits: commits.iter().take(NAMED).copied().collect(),
+                more: u64::try_from(commits.len().saturating_sub(NAMED)).unwrap_or(0),
+            };
+            gather.blob(blob, &[spot]);
+        }
+        for words in contents.words {
+            gather.words(words, None);
+        }
+        gather.finish(outcome);
+        told(contents.missed.into_iter().map(|(_, missed)| missed).collect(), outcome);
+        outcome.stats.items += contents.stats.items;
+        outcome.stats.bytes += contents.stats.bytes;
+        outcome.stats.commits += contents.stats.commits;
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// Commits, with all that leads to them.
+    pub(crate) commits: Vec<Id>,
+    /// But not what leads to these.
+    pub(crate) unwanted: Vec<Id>,
+    /// Tags, for their words.
+    pub(crate) tags: Vec<Id>,
+    /// Trees and blobs that no commit has to lead to. A blob is told by the name that leads to it.
+    pub(crate) trees: Vec<Id>,
+    pub(crate) blobs: Vec<(Id, Box<[u8]>)>,
+}
+
+impl Wanted {
+    /// Takes what a name leads to, and all tags on the way there.
+    pub(crate) fn add(&mut self, (tags, kind, id): (Vec<Id>, Kind, Id), name: &[u8]) {
+        self.tags.extend(tags);
+        match kind {
+            Kind::Tree => self.trees.push(id),
+            Kind::Blob => self.blobs.push((id, name.into())),
+            Kind::Commit | Kind::Tag => self.commits.push(id),
         }
     }
 }
 
-/// Makes findings of blobs whose places are known.
-pub(crate) fn finish(
-    contents: Contents<'_>,
-    objects: &Objects,
-    graph: &Graph,
-    kind: Where,
-    born: &Born,
-    outcome: &mut Outcome,
-) {
-    let mut gather = Gather::new(objects, graph, b"");
-    for blob in contents.blobs {
-        let spots: Vec<Spot> = born
-            .get(&blob.id)
-            .into_iter()
-            .flatten()
-            .map(|(path, commits)| Spot {
-                place: kind,
-                path: Arc::clone(path),
-                commits: commits.iter().take(NAMED).copied().collect(),
-                more: u64::try_from(commits.len().saturating_sub(NAMED)).unwrap_or(0),
-            })
-            .collect();
-        gather.blob(blob, &spots);
-    }
-    for words in contents.words {
-        gather.words(words, None);
-    }
-    gather.finish(outcome);
-    told(contents.missed.into_iter().map(|(_, missed)| missed).collect(), outcome);
-    outcome.stats.items += contents.stats.items;
-    outcome.stats.bytes += contents.stats.bytes;
-    outcome.stats.commits += contents.stats.commits;
-}
-
 /// The ends of a range: commits or tags that lead to what is wanted, and commits whose history is not.
-fn ends(revisions: &Revisions<'_>, range: &str, reader: &mut Reader) -> Result<(Vec<Id>, Vec<Id>), GitError> {
+fn ends(revisions: &Revisions<'_>, range: &str, reader: &mut Reader) -> Result<Wanted, GitError> {
+    let mut wanted = Wanted::default();
+    let mut take = |id: Id, reader: &mut Reader| {
+        wanted.add(revisions.peel(id, reader).unwrap_or((Vec::new(), Kind::Commit, id)), b"");
+    };
     let symmetric = range.split_once("...");
     let Some((from, to)) = symmetric.or_else(|| range.split_once("..")) else {
-        return Ok((vec![revisions.object(range, reader)?], Vec::new()));
+        take(revisions.object(range, reader)?, reader);
+        return Ok(wanted);
     };
+    if from.is_empty() && to.is_empty() {
+        return Err(GitError::EmptyRevision);
+    }
     let named = |text: &str| if text.is_empty() { "HEAD".to_owned() } else { text.to_owned() };
     let (from, to) = (named(from), named(to));
     let zero = |text: &str| text.len() >= 40 && text.bytes().all(|byte| byte == b'0');
     if zero(&to) {
         // A branch is deleted: that brings nothing.
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(wanted);
     }
     let to = revisions.object(&to, reader)?;
+    take(to, reader);
+    let to = revisions.commit(to, reader).unwrap_or(to);
     if zero(&from) {
-        let to = revisions.commit(to, reader).unwrap_or(to);
         let bare = revisions.repository.work.is_none();
         let known = |name: &[u8]| name.starts_with(b"refs/remotes/") || (bare && name.starts_with(b"refs/"));
         let others = revisions.refs.refs.iter().filter(|one| known(&one.name));
+        // A reference to the very commit may be the new one itself: nothing here tells.
         let others = others.filter_map(|one| revisions.commit(one.target, reader)).filter(|id| *id != to);
-        return Ok((vec![to], others.collect()));
+        wanted.unwanted = others.collect();
+        return Ok(wanted);
     }
     let from = revisions.find(&from, reader)?;
     if symmetric.is_none() {
-        return Ok((vec![to], vec![from]));
+        wanted.unwanted.push(from);
+        return Ok(wanted);
     }
     // What both have in common is the history of neither alone.
-    let to = revisions.commit(to, reader).unwrap_or(to);
-    Ok((vec![from, to], revisions.bases(from, to, reader)))
+    wanted.commits.push(from);
+    wanted.unwanted = revisions.bases(from, to, reader);
+    Ok(wanted)
 }
 
 /// The commits that lead to `wanted` and not to `unwanted`, and those of them that are not here.
@@ -275,89 +324,4 @@ fn between(
     cut.retain(|id| states.get(id).is_none_or(|state| !state.unwanted));
     let commits = states.into_iter().filter(|(_, state)| !state.unwanted);
     (commits.filter_map(|(id, state)| Some((id, state.head?))).collect(), cut)
-}
-
-/// Finds what commits brought.
-pub(crate) struct Births<'b> {
-    pub(crate) objects: &'b Objects,
-    pub(crate) reader: Reader,
-    pub(crate) born: Born,
-    pub(crate) missed: &'b mut Vec<Missed>,
-    /// Trees that were told as missed.
-    pub(crate) odd: HashSet<Id>,
-}
-
-impl Births<'_> {
-    fn commit(&mut self, graph: &Graph, at: usize) {
-        let Some((_, head)) = graph.commit(at) else { return };
-        let mut parents = Vec::new();
-        for parent in &head.parents {
-            let tree = graph.number(parent).and_then(|at| graph.commit(at)).map(|(_, head)| head.tree);
-            let read = || {
-                let commit = self.objects.read_as(parent, Kind::Commit, &mut self.reader).ok()?;
-                Some(CommitHead::parse(commit.bytes())?.tree)
-            };
-            parents.extend(tree.or_else(read));
-        }
-        self.tree(head.tree, &parents, &mut Vec::new(), at, 0);
-    }
-
-    /// Finds the blobs of a tree that none of the others has at the same path.
-    pub(crate) fn tree(&mut self, tree: Id, others: &[Id], path: &mut Vec<u8>, at: usize, depth: usize) {
-        if others.contains(&tree) {
-            return;
-        }
-        let Some(bytes) = self.read(&tree, depth) else { return };
-        let mut known: FxHashMap<Vec<u8>, Vec<(Id, bool)>> = FxHashMap::default();
-        for other in others {
-            let Some(bytes) = self.read(other, depth) else { continue };
-            for entry in entries(bytes.bytes(), self.objects.format).flatten() {
-                known.entry(entry.name.to_vec()).or_default().push((entry.id, entry.is_tree()));
-            }
-        }
-        for entry in entries(bytes.bytes(), self.objects.format) {
-            let Ok(entry) = entry else {
-                self.miss(&tree, &Fault::corrupt("a tree that makes no sense"));
-                break;
-            };
-            let known = known.get(entry.name).map_or(&[][..], Vec::as_slice);
-            if entry.is_gitlink() || known.iter().any(|(id, _)| *id == entry.id) {
-                continue;
-            }
-            let len = path.len();
-            if len > 0 {
-                path.push(b'/');
-            }
-            path.extend_from_slice(entry.name);
-            if entry.is_tree() {
-                let others: Vec<Id> = known.iter().filter(|(_, tree)| *tree).map(|(id, _)| *id).collect();
-                self.tree(entry.id, &others, path, at, depth + 1);
-            } else {
-                self.born.entry(entry.id).or_default().entry(Arc::from(path.as_slice())).or_default().push(at);
-            }
-            path.truncate(len);
-        }
-    }
-
-    fn read(&mut self, tree: &Id, depth: usize) -> Option<super::inflate::Buffer> {
-        if depth > DEPTH {
-            let fault = Fault { cause: Cause::TooDeep, detail: "folders within folders".into() };
-            self.miss(tree, &fault);
-            return None;
-        }
-        match self.objects.read_as(tree, Kind::Tree, &mut self.reader) {
-            Ok(buffer) => Some(buffer),
-            Err(fault) => {
-                self.miss(tree, &fault);
-                None
-            }
-        }
-    }
-
-    fn miss(&mut self, tree: &Id, fault: &Fault) {
-        if self.odd.insert(*tree) {
-            let place = place(Where::Blob, tree.hex().as_bytes(), Some(tree));
-            self.missed.push(Missed { place, cause: fault.cause, detail: fault.detail.clone() });
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Where the parts of a repository lie: its folder, the one it shares with linked worktrees, work trees, object folders.
 
-use super::{GitError, config::Config, id::Format};
+use super::{GitError, config::Config, contents::place, id::Format, open};
+use crate::{Cause, Missed, Where};
 use std::{
     fs,
     io::Read,
@@ -133,6 +134,19 @@ impl Repository {
         all
     }
 
+    /// What lies in the place of files that say how everything hangs together, and is no file.
+    pub(crate) fn odd_files(&self) -> Vec<Missed> {
+        let mut missed = Vec::new();
+        for file in [self.common.join("config"), self.common.join("packed-refs"), self.own.join("HEAD")] {
+            let is_file = |about: &fs::Metadata| about.is_file() || (about.is_symlink() && file.ends_with("HEAD"));
+            if fs::symlink_metadata(&file).is_ok_and(|about| !is_file(&about)) {
+                let place = place(Where::Config, file.as_os_str().as_bytes(), None);
+                missed.push(Missed { place, cause: Cause::Special, detail: "it is not a file".into() });
+            }
+        }
+        missed
+    }
+
     /// The commits whose parents a shallow clone left out.
     pub(crate) fn shallow(&self) -> usize {
         small(&self.common.join("shallow"))
@@ -199,7 +213,7 @@ pub(crate) fn small(path: &Path) -> Option<Vec<u8>> {
         return None;
     }
     let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(SMALL + 1).read_to_end(&mut bytes).ok()?;
+    open::open(path).ok()?.take(SMALL + 1).read_to_end(&mut bytes).ok()?;
     (u64::try_from(bytes.len()).ok()? <= SMALL).then_some(bytes)
 }
 

@@ -23,6 +23,9 @@ pub(crate) struct Revisions<'r> {
 impl Revisions<'_> {
     /// The commit that a text names: a reference, an id or its beginning, with `^`, `~`, `^{…}` and `@{n}` behind it.
     pub(crate) fn find(&self, text: &str, reader: &mut Reader) -> Result<Id, GitError> {
+        if text.is_empty() {
+            return Err(GitError::EmptyRevision);
+        }
         self.parse(text, reader).ok_or_else(|| match self.repository.has_foreign_refs() {
             true => GitError::UnreadReferences(text.to_owned()),
             false => GitError::UnknownRevision(text.to_owned()),
@@ -68,8 +71,12 @@ impl Revisions<'_> {
         while let Some(operator) = rest.chars().next() {
             rest = rest.get(1..)?;
             if operator == '^' && rest.starts_with('{') {
-                // Whatever kind is asked for: commits are all that is looked for here.
-                rest = rest.split_once('}')?.1;
+                // Commits are all that is looked for here.
+                let (kind, after) = rest.split_once('}')?;
+                if !matches!(kind, "{" | "{commit" | "{object") {
+                    return None;
+                }
+                rest = after;
                 continue;
             }
             let digits = rest.len() - rest.trim_start_matches(|one: char| one.is_ascii_digit()).len();
@@ -129,12 +136,19 @@ impl Revisions<'_> {
 
     /// The commit that an object is, or that a tag leads to.
     pub(crate) fn commit(&self, id: Id, reader: &mut Reader) -> Option<Id> {
-        let mut id = id;
+        self.peel(id, reader).filter(|(_, kind, _)| *kind == Kind::Commit).map(|(_, _, id)| id)
+    }
+
+    /// What an object is, or leads to: the tags on the way, and what the last of them leads to.
+    pub(crate) fn peel(&self, id: Id, reader: &mut Reader) -> Option<(Vec<Id>, Kind, Id)> {
+        let (mut id, mut tags) = (id, Vec::new());
         for _ in 0..TAGS {
             match self.objects.read(&id, reader).ok()? {
-                (Kind::Commit, _) => return Some(id),
-                (Kind::Tag, tag) => id = TagHead::parse(tag.bytes())?.target,
-                _ => return None,
+                (Kind::Tag, tag) => {
+                    tags.push(id);
+                    id = TagHead::parse(tag.bytes())?.target;
+                }
+                (kind, _) => return Some((tags, kind, id)),
             }
         }
         None

@@ -2,6 +2,7 @@
 
 use super::{
     attribute::Graph,
+    births::{Births, NOWHERE},
     contents::place,
     gather::told,
     id::Id,
@@ -9,16 +10,12 @@ use super::{
     object::{CommitHead, Kind, entries},
     objects::{Objects, Reader},
     pack::Fault,
-    range::{Births, finish},
     refs::Refs,
     repository::{Repository, Worktree},
 };
 use crate::{Cause, Missed, Outcome, Scan, Where};
 use rustc_hash::FxHashMap;
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::collections::HashSet;
 
 /// How deep folders are followed.
 const DEPTH: usize = 1_000;
@@ -32,7 +29,7 @@ impl Scan<'_> {
             None => Index::read(&repository.own, repository.format),
         };
         let Some(index) = index else { return outcome };
-        let mut missed = Vec::new();
+        let mut missed = repository.odd_files();
         if let Some(detail) = index.broken {
             missed.push(Missed {
                 place: place(Where::Index, b"index", None),
@@ -42,9 +39,11 @@ impl Scan<'_> {
         }
         let (folders, _) = repository.object_folders();
         let objects = Objects::open(folders, repository.format);
+        missed.extend(objects.no_files());
         let last = last(repository, &objects);
         let mut committed = Committed {
             objects: &objects,
+            folders: folders_of(&index),
             same: index.trees.iter().map(|(path, id)| (&**path, *id)).collect(),
             equal: HashSet::new(),
             blobs: FxHashMap::default(),
@@ -53,13 +52,7 @@ impl Scan<'_> {
         if let Some(tree) = last {
             committed.tree(tree, b"", 0);
         }
-        let mut births = Births {
-            objects: &objects,
-            reader: Reader::default(),
-            born: BTreeMap::new(),
-            missed: &mut missed,
-            odd: HashSet::new(),
-        };
+        let mut births = Births::new(&objects, Reader::default(), self.progress, &mut missed);
         let mut folder: (&[u8], bool) = (b"", committed.has_all(b""));
         for entry in index.entries.iter().filter(|entry| !entry.is_gitlink() && !entry.intent) {
             let of = memchr::memrchr(b'/', &entry.path).and_then(|at| entry.path.get(..at)).unwrap_or_default();
@@ -73,14 +66,15 @@ impl Scan<'_> {
             if entry.is_folder() {
                 let mut path = entry.path.strip_suffix(b"/").unwrap_or(&entry.path).to_vec();
                 let others: Vec<Id> = committed.blobs.get(&*path).copied().into_iter().collect();
-                births.tree(entry.id, &others, &mut path, 0, 0);
+                births.tree(entry.id, &others, &mut path, NOWHERE, 0);
             } else {
-                births.born.entry(entry.id).or_default().entry(Arc::from(&*entry.path)).or_default();
+                births.put(entry.id, &entry.path, NOWHERE);
             }
         }
         let born = births.born;
         let contents = self.look_into(&objects, &born);
-        finish(contents, &objects, &Graph::default(), Where::Index, &born, &mut outcome);
+        let before = |_| last.into_iter().collect();
+        self.finish(contents, &objects, &Graph::default(), Where::Index, &born, before, &mut outcome);
         told(missed, &mut outcome);
         outcome
     }
@@ -95,9 +89,25 @@ fn last(repository: &Repository, objects: &Objects) -> Option<Id> {
     Some(CommitHead::parse(commit.bytes())?.tree)
 }
 
+/// The folders that an index has something in.
+fn folders_of(index: &Index) -> HashSet<&[u8]> {
+    let mut folders = HashSet::new();
+    for entry in &index.entries {
+        for at in memchr::memrchr_iter(b'/', &entry.path) {
+            // What lies above one that was met was met as well.
+            if !entry.path.get(..at).is_some_and(|folder| folders.insert(folder)) {
+                break;
+            }
+        }
+    }
+    folders
+}
+
 /// What the last commit has where the index may differ from it.
 struct Committed<'c> {
     objects: &'c Objects,
+    /// The folders that the index has: no others are listed.
+    folders: HashSet<&'c [u8]>,
     /// The trees that stand for the index's folders.
     same: FxHashMap<&'c [u8], Id>,
     /// The folders that are as the last commit has them.
@@ -118,7 +128,7 @@ impl Committed<'_> {
         for entry in entries(bytes.bytes(), self.objects.format).flatten() {
             let path = if path.is_empty() { entry.name.to_vec() } else { [path, b"/", entry.name].concat() };
             self.blobs.insert(path.as_slice().into(), entry.id);
-            if entry.is_tree() && depth < DEPTH {
+            if entry.is_tree() && depth < DEPTH && self.folders.contains(&*path) {
                 self.tree(entry.id, &path, depth + 1);
             }
         }

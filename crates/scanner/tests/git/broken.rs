@@ -254,3 +254,38 @@ fn references_in_an_unknown_form_are_told() {
     repo.git(&["add", "c"]);
     assert_eq!(of(&staged(&repo.path), 4).len(), 1, "all that is staged is looked at");
 }
+
+#[test]
+fn pipes_in_the_place_of_files_are_told_and_not_waited_for() {
+    for name in ["objects/pack/pack-x.pack", "packed-refs", "config", "index", "objects/12/3456", "pack.idx", "HEAD"] {
+        let kit = Kit::new();
+        let repo = kit.init("repo", &[]);
+        repo.commit("a", &text(1));
+        repo.git(&["tag", "one"]);
+        repo.commit("b", &text(2));
+        let mut path = repo.path.join(".git").join(name);
+        if name == "pack.idx" {
+            repo.git(&["repack", "-q", "-a", "-d"]);
+            path = fs::read_dir(repo.path.join(".git/objects/pack"))
+                .unwrap()
+                .flatten()
+                .map(|one| one.path())
+                .find(|one| one.extension().is_some_and(|end| end == "idx"))
+                .unwrap();
+        }
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _gone = fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let outcome = whole(&repo.path);
+        assert_eq!((of(&outcome, 1).len(), of(&outcome, 2).len()), (2, 2), "{name}: in history and the work tree");
+        // A pack tells the ids of its objects itself.
+        assert!(name == "pack.idx" || !outcome.missed.is_empty(), "{name}");
+        let outcome = staged(&repo.path);
+        let told = outcome.missed.iter().any(|missed| missed.detail.contains("not a file"));
+        assert_eq!(told, !matches!(name, "pack.idx" | "objects/12/3456"), "{name}: {:?}", outcome.missed);
+        if name != "HEAD" {
+            let outcome = range(&repo.path, "refs/tags/one..refs/heads/main").unwrap();
+            assert_eq!((of(&outcome, 1).len(), of(&outcome, 2).len()), (0, 1), "{name}");
+        }
+    }
+}

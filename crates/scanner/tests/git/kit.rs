@@ -61,6 +61,18 @@ pub(crate) fn places(outcome: &Outcome, number: u64) -> Vec<(Where, String)> {
     of(outcome, number).into_iter().map(place).collect()
 }
 
+/// Stores a tree that has a file at more paths than can be counted: ten folders, each of which is ten times the next.
+pub(crate) fn bomb(repo: &Repo<'_>, text: &str) -> String {
+    let mut below = ("blob", repo.hash(text));
+    for _ in 0..10 {
+        let mode = if below.0 == "blob" { "100644" } else { "040000" };
+        let lines: String = (0..10).map(|at| format!("{mode} {} {}\td{at}\n", below.0, below.1)).collect();
+        repo.write("../listed", &lines);
+        below = ("tree", repo.git_with(&["mktree"], "../listed"));
+    }
+    below.1
+}
+
 /// A folder in which git makes repositories, with no configuration but its own.
 pub(crate) struct Kit {
     pub(crate) top: TempDir,
@@ -109,6 +121,14 @@ impl Repo<'_> {
     /// Runs git, which must succeed; what it says.
     pub(crate) fn git(&self, args: &[&str]) -> String {
         let output = self.command(args).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Runs git, which must succeed, with a file as its input; what it says.
+    pub(crate) fn git_with(&self, args: &[&str], input: &str) -> String {
+        let input = fs::File::open(self.path.join(input)).unwrap();
+        let output = self.command(args).stdin(input).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }

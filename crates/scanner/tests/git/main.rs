@@ -5,5 +5,6 @@
 mod broken;
 mod kit;
 mod places;
+mod push;
 mod range;
 mod staged;

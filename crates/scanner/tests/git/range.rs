@@ -1,7 +1,7 @@
 //! What some commits brought.
 
-use crate::kit::{Kit, key, of, places, range, scan, text};
-use keyward_scanner::{GitError, History, Where};
+use crate::kit::{Kit, bomb, key, of, places, range, scan, staged, text};
+use keyward_scanner::{Cause, GitError, History, Where};
 
 #[test]
 fn a_range_tells_what_its_commits_brought_and_nothing_else() {
@@ -71,4 +71,73 @@ fn clocks_that_were_wrong_hide_nothing() {
     repo.commit("c", &text(2));
     let outcome = range(&repo.path, "HEAD~2..HEAD").unwrap();
     assert_eq!((of(&outcome, 1).len(), of(&outcome, 2).len()), (1, 1));
+}
+
+#[test]
+fn a_change_brings_what_was_not_there_before() {
+    let kit = Kit::new();
+    let repo = kit.init("repo", &[]);
+    repo.commit("a", &text(1));
+    repo.git(&["tag", "base"]);
+    repo.commit("a", &format!("{}clean\n", text(1)));
+    repo.git(&["mv", "a", "b"]);
+    repo.git(&["commit", "-q", "-m", "Move"]);
+    let grown = repo.commit("b", &format!("{}clean\n{}", text(1), text(2)));
+    repo.commit("b", &format!("more\n{}clean\n{}", text(1), text(2)));
+    let outcome = range(&repo.path, "base..HEAD").unwrap();
+    assert_eq!(of(&outcome, 1).len(), 0);
+    assert_eq!(places(&outcome, 2), [(Where::Blob, "b".to_owned())]);
+    let commits: Vec<_> = of(&outcome, 2)[0].place.commits.iter().map(|commit| &*commit.id).collect();
+    assert_eq!(commits, [&*grown], "only the commit that brought it");
+    // What moves into a new file that is not the same is there now, whatever else had it.
+    repo.git(&["tag", "moved"]);
+    repo.commit("c", &format!("new\n{}", text(1)));
+    assert_eq!(places(&range(&repo.path, "moved..HEAD").unwrap(), 1), [(Where::Blob, "c".to_owned())]);
+    // What both sides of a merge had is not the merge's.
+    repo.git(&["checkout", "-q", "-b", "side", "base"]);
+    repo.commit("d", &text(4));
+    repo.git(&["merge", "-q", "--no-edit", "main"]);
+    let outcome = range(&repo.path, "main..HEAD").unwrap();
+    assert_eq!((of(&outcome, 1).len(), of(&outcome, 2).len(), of(&outcome, 4).len()), (0, 0, 1));
+}
+
+#[test]
+fn revisions_that_say_nothing_are_refused() {
+    let kit = Kit::new();
+    let repo = kit.init("repo", &[]);
+    repo.commit("a", "a\n");
+    repo.commit("b", &text(1));
+    for one in ["", ".", "..", "HEAD^{nonsense}", "HEAD^{tree}", "HEAD~1..HEAD", "HEAD^-"] {
+        let since = scan(|scan| scan.git(&repo.path, &History::Since(one.to_owned())));
+        assert!(matches!(since, Err(GitError::UnknownRevision(_) | GitError::EmptyRevision)), "{one}: {since:?}");
+    }
+    for one in
+        ["", ".", "..", "...", "HEAD^{nonsense}..HEAD", "HEAD~1..HEAD^{nonsense}", "HEAD^!", "HEAD~1..HEAD..HEAD"]
+    {
+        let ranged = range(&repo.path, one);
+        assert!(matches!(ranged, Err(GitError::UnknownRevision(_) | GitError::EmptyRevision)), "{one}: {ranged:?}");
+    }
+    for one in ["HEAD~1..", "HEAD~1..HEAD", "HEAD^^{commit}..HEAD^{}"] {
+        assert_eq!(of(&range(&repo.path, one).unwrap(), 1).len(), 1, "{one}");
+    }
+}
+
+#[test]
+fn more_places_than_can_be_counted_are_told_and_not_listed() {
+    let kit = Kit::new();
+    let repo = kit.init("repo", &[]);
+    repo.commit("a", "a\n");
+    let tree = bomb(&repo, &text(1));
+    let commit = repo.git(&["commit-tree", &tree, "-p", "HEAD", "-m", "Many"]);
+    repo.git(&["update-ref", "refs/heads/many", &commit]);
+    let outcome = range(&repo.path, "HEAD..many").unwrap();
+    assert!(!of(&outcome, 1).is_empty());
+    let told =
+        outcome.missed.iter().filter(|missed| missed.cause == Cause::TooDeep && missed.detail.contains("places"));
+    assert!(told.count() > 0);
+    // The index knows nothing of it, and its folders are not listed.
+    repo.git(&["symbolic-ref", "HEAD", "refs/heads/many"]);
+    repo.write("b", &text(2));
+    repo.git(&["add", "b"]);
+    assert_eq!(places(&staged(&repo.path), 2), [(Where::Index, "b".to_owned())]);
 }

@@ -24,13 +24,38 @@ fn only_what_the_last_commit_has_not_is_looked_at() {
     // Only a name was taken.
     repo.git(&["add", "-N", "c"]);
     assert_eq!(of(&staged(&repo.path), 3).len(), 0);
-    // A file that moved, in a folder that is otherwise as it was.
+    // A file that moved, in a folder that is otherwise as it was, brings nothing. One that is made of it does.
     repo.git(&["commit", "-q", "-m", "Second"]);
     repo.git(&["mv", "a.env", "dir/moved.env"]);
+    repo.write("dir/made.env", &format!("{}more\n", text(2)));
+    repo.git(&["add", "dir/made.env"]);
     let outcome = staged(&repo.path);
-    assert_eq!(places(&outcome, 1), [(Where::Index, "dir/moved.env".to_owned())]);
-    assert_eq!(of(&outcome, 2).len(), 0);
+    assert_eq!(of(&outcome, 1).len(), 0);
+    assert_eq!(places(&outcome, 2), [(Where::Index, "dir/made.env".to_owned())]);
     assert_eq!(outcome.missed, []);
+}
+
+#[test]
+fn what_stood_in_a_file_before_is_not_new() {
+    let kit = Kit::new();
+    let repo = kit.init("repo", &[]);
+    repo.commit("f", &text(1));
+    let stage = |text: &str| {
+        repo.write("f", text);
+        repo.git(&["add", "f"]);
+        staged(&repo.path)
+    };
+    assert_eq!(stage(&format!("clean\n{}clean\n", text(1))).findings.len(), 0);
+    let outcome = stage(&format!("{}{}", text(2), text(1)));
+    assert_eq!((of(&outcome, 1).len(), of(&outcome, 2).len()), (0, 1));
+    // Once more than before: one of them is new.
+    assert_eq!(of(&stage(&text(1).repeat(2)), 1).len(), 1);
+    // It was allowed where it stood, and is not any more.
+    let allowed = format!("{} # keyward:allow a sample\n", text(3).trim_end());
+    repo.commit("f", &allowed);
+    assert_eq!(stage(&format!("{allowed}clean\n")).findings.len(), 0);
+    assert_eq!(of(&stage(&text(3)), 3).len(), 1);
+    assert_eq!(of(&stage(&format!("{allowed}{}", text(3))), 3).iter().filter(|one| one.allowed.is_none()).count(), 1);
 }
 
 #[test]

@@ -1,76 +1,57 @@
 //! What git says on a hook's standard input: which references are to become what.
 
 use crate::{commands::App, failure::Failure};
+use keyward_scanner::Push;
 
 /// The longest input, in bytes: a push of some hundred thousand references.
 const LONGEST: usize = 64 << 20;
-
-/// Commits that are to be looked at: those that `new` has and `old` does not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Update {
-    /// What the reference is to become.
-    pub(crate) new: String,
-    /// What the other side has. None: the reference is new.
-    pub(crate) old: Option<String>,
-    /// The remote that is pushed to. None: we are the other side.
-    pub(crate) remote: Option<String>,
-}
 
 /// What a push to a remote brings. Lines read `<local ref> <local id> <remote ref> <remote id>`.
 ///
 /// # Errors
 /// When git says something else.
-pub(super) fn pushed(app: &mut App, remote: &str) -> Result<Vec<Update>, Failure> {
+pub(super) fn pushed(app: &mut App, remote: &str, url: &str) -> Result<Push, Failure> {
     let update = |words: &[&str]| match words {
-        [_, new, _, old] => Some(((*new).to_owned(), (*old).to_owned())),
+        [_, new, name, old] => Some([*name, *new, *old].map(str::to_owned)),
         _ => None,
     };
-    read(app, update, Some(remote))
+    Ok(Push { to: Some((remote.to_owned(), url.to_owned())), ..read(app, update)? })
 }
 
 /// What a push to us brings. Lines read `<old id> <new id> <ref>`.
 ///
 /// # Errors
 /// When git says something else.
-pub(super) fn received(app: &mut App) -> Result<Vec<Update>, Failure> {
+pub(super) fn received(app: &mut App) -> Result<Push, Failure> {
     let update = |words: &[&str]| match words {
-        [old, new, _] => Some(((*new).to_owned(), (*old).to_owned())),
+        [old, new, name] => Some([*name, *new, *old].map(str::to_owned)),
         _ => None,
     };
-    read(app, update, None)
+    read(app, update)
 }
 
-fn read(
-    app: &mut App,
-    update: impl Fn(&[&str]) -> Option<(String, String)>,
-    remote: Option<&str>,
-) -> Result<Vec<Update>, Failure> {
+fn read(app: &mut App, update: impl Fn(&[&str]) -> Option<[String; 3]>) -> Result<Push, Failure> {
     let input = app.context.input.all(LONGEST)?;
     let input =
         std::str::from_utf8(&input).map_err(|_| Failure::usage("standard input is not what git says to a hook"))?;
-    parse(input, update, remote)
+    parse(input, update)
 }
 
-fn parse(
-    input: &str,
-    update: impl Fn(&[&str]) -> Option<(String, String)>,
-    remote: Option<&str>,
-) -> Result<Vec<Update>, Failure> {
+fn parse(input: &str, update: impl Fn(&[&str]) -> Option<[String; 3]>) -> Result<Push, Failure> {
     let id = |text: &str| matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let nothing = |text: &str| text.bytes().all(|byte| byte == b'0');
-    let mut updates = Vec::new();
+    let mut push = Push::default();
     for line in input.lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        let (new, old) = update(&words)
-            .filter(|(new, old)| id(new) && id(old))
+        let [name, new, old] = update(&words)
+            .filter(|[_, new, old]| id(new) && id(old))
             .ok_or_else(|| Failure::usage("standard input is not what git says to a hook"))?;
-        // A reference that goes away brings nothing.
-        if !nothing(&new) {
-            let remote = remote.map(str::to_owned);
-            updates.push(Update { new, old: Some(old).filter(|old| !nothing(old)), remote });
-        }
+        // A reference that is new was nothing before.
+        push.old.extend(Some(old).filter(|old| !nothing(old)));
+        // One that goes away brings nothing.
+        push.new.extend(Some((name, new)).filter(|(_, new)| !nothing(new)));
     }
-    Ok(updates)
+    Ok(push)
 }
 
 #[cfg(test)]
@@ -81,20 +62,18 @@ mod tests {
     fn lines_of_a_push_are_read() {
         let (a, b, none) = ("a".repeat(40), "b".repeat(40), "0".repeat(40));
         let update = |words: &[&str]| match words {
-            [_, new, _, old] => Some(((*new).to_owned(), (*old).to_owned())),
+            [_, new, name, old] => Some([*name, *new, *old].map(str::to_owned)),
             _ => None,
         };
         let input = format!(
-            "refs/heads/x {a} refs/heads/x {b}\nrefs/heads/y {a} refs/heads/y {none}\n(delete) {none} refs/z {b}\n"
+            "refs/heads/x {a} refs/heads/x {b}\nrefs/heads/y {a} refs/heads/y {none}\n(delete) {none} refs/z {a}\n"
         );
-        let told = parse(&input, update, Some("origin")).unwrap();
-        let remote = Some("origin".to_owned());
-        let expected =
-            [Update { new: a.clone(), old: Some(b), remote: remote.clone() }, Update { new: a, old: None, remote }];
-        assert_eq!(told, expected);
+        let told = parse(&input, update).unwrap();
+        let new = ["refs/heads/x", "refs/heads/y"].map(|name| (name.to_owned(), a.clone())).to_vec();
+        assert_eq!(told, Push { new, old: vec![b, a], to: None });
         for odd in ["x", "a b c d", "a b c"] {
-            assert!(parse(odd, update, None).is_err(), "{odd}");
+            assert!(parse(odd, update).is_err(), "{odd}");
         }
-        assert_eq!(parse("", update, None).unwrap(), []);
+        assert_eq!(parse("", update).unwrap(), Push::default());
     }
 }

@@ -1,6 +1,6 @@
 //! The scan itself: on threads of its own, while this one shows how far it is and listens for Ctrl-C.
 
-use super::{Scan, Update, bar::Bar, input::Input, lists};
+use super::{Scan, bar::Bar, input::Input, lists};
 use crate::{
     commands::{App, check},
     context::{Context, Variables},
@@ -9,8 +9,7 @@ use crate::{
 };
 use keyward_catalogue::Catalogue;
 use keyward_scanner::{
-    Bounds, Cause, GitError, History, Hook, Matcher, Missed, Outcome, Place, Progress, Rules, Scan as Engine, Walk,
-    Where,
+    Bounds, Cause, History, Hook, Matcher, Missed, Outcome, Place, Progress, Push, Rules, Scan as Engine, Walk, Where,
 };
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 use tokio::{
@@ -24,8 +23,6 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long a scan may take to end once somebody stopped it. Only what never answers takes longer: a network's file system.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// What a hook is told where there is nothing.
-const NOTHING: &str = "0000000000000000000000000000000000000000";
 /// Where a hook runs.
 const HERE: &str = ".";
 
@@ -62,8 +59,8 @@ enum Job {
     Git { folders: Vec<PathBuf>, history: History },
     /// What is staged.
     Staged { folders: Vec<PathBuf>, hook: Hook },
-    /// What references are to become.
-    Updates { updates: Vec<Update>, hook: Hook },
+    /// What is pushed.
+    Push { push: Push, hook: Hook },
 }
 
 impl Job {
@@ -78,8 +75,8 @@ impl Job {
             return Err(Failure::usage("standard input is no repository"));
         }
         let folders = scan.places();
-        Ok(if let Some(updates) = scan.updates.clone() {
-            Self::Updates { updates, hook: hook(&context.variables) }
+        Ok(if let Some(push) = scan.push.clone() {
+            Self::Push { push, hook: hook(&context.variables) }
         } else if scan.staged {
             Self::Staged { folders, hook: hook(&context.variables) }
         } else if let Some(history) = history {
@@ -109,19 +106,8 @@ impl Job {
                     outcome.merge(engine.staged_in_hook(&folder, &hook).map_err(Failure::failed)?);
                 }
             }
-            Self::Updates { updates, hook } => {
-                for update in updates {
-                    let old = update.old.unwrap_or_else(|| NOTHING.to_owned());
-                    let found = engine.range_in_hook(HERE.as_ref(), &format!("{old}..{}", update.new), &hook);
-                    let found = match found {
-                        // What the other side has now was never fetched: all that is new to any remote is looked at.
-                        Err(GitError::UnknownRevision(unknown)) if unknown == old => {
-                            engine.range_in_hook(HERE.as_ref(), &format!("{NOTHING}..{}", update.new), &hook)
-                        }
-                        found => found,
-                    };
-                    outcome.merge(found.map_err(Failure::failed)?);
-                }
+            Self::Push { push, hook } => {
+                outcome.merge(engine.push_in_hook(HERE.as_ref(), &push, &hook).map_err(Failure::failed)?);
             }
         }
         Ok(outcome)

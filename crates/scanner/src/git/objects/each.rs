@@ -8,12 +8,12 @@ use crate::{
         inflate::{Buffer, Inflater, Stream},
         loose::{self, Loose},
         object::Kind,
+        open,
         pack::{Changes, Fault, From, Layout, Pack, Seen, Visit, Walker, name},
     },
 };
 use std::{
     collections::HashSet,
-    fs::File,
     io::Read,
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
@@ -202,7 +202,7 @@ impl<E: Each> Worker<'_, E> {
         };
         if let Some(id) = loose.id {
             if fault.cause == Cause::TooLarge
-                && let Ok(file) = File::open(&loose.path)
+                && let Ok(file) = open::open(&loose.path)
                 && let Some((kind, size, mut reader)) = loose::stream(Stream::new(file))
             {
                 if kinds.contains(&kind) {
