@@ -7,6 +7,7 @@
 mod attribute;
 mod births;
 mod changes;
+mod committed;
 #[cfg(test)]
 mod compare;
 mod config;
@@ -31,6 +32,7 @@ mod staged;
 mod trees;
 mod whole;
 
+pub use committed::committed;
 pub use push::Push;
 
 use crate::{Outcome, Scan};

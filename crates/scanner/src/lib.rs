@@ -24,7 +24,7 @@ pub use detect::{Match, OURS, Shapes};
 pub use filter::{BadList, Filter, LeftOut, Permission};
 pub use finding::{Commit, Finding, Missed, Outcome, Place, Stats, Where};
 pub use fingerprint::Fingerprinter;
-pub use git::{GitError, History, Hook, Push};
+pub use git::{GitError, History, Hook, Push, committed};
 pub use hit::{Confidence, Hit, Kind, Secret};
 pub use matcher::{Hints, Matcher};
 pub use portion::{Adjuster, Cause, Look, Portion, Unread};

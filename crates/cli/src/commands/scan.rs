@@ -224,7 +224,12 @@ impl Scan {
         if self.no_allow {
             filter.allow_nothing();
         } else {
-            for (path, text) in lists::ignore_files(&self.places())? {
+            let mut ignore_files = lists::ignore_files(&self.places())?;
+            if self.is_of_git() {
+                let hook = work::hook(&app.context.variables);
+                ignore_files.extend(lists::committed(&self.places(), self.push.as_ref(), &hook)?);
+            }
+            for (path, text) in ignore_files {
                 filter.ignore(&text).map_err(|bad| Failure::failed(format!("{}: {bad}", path.display())))?;
             }
         }
@@ -243,8 +248,12 @@ impl Scan {
 
     /// From where paths count. Those of a repository's scan count from its root as they are.
     fn anchors(&self) -> Anchors {
-        let files = !(self.git || self.staged || self.since.is_some() || self.range.is_some() || self.push.is_some());
-        if files { Anchors::of(&self.places()) } else { Anchors::default() }
+        if self.is_of_git() { Anchors::default() } else { Anchors::of(&self.places()) }
+    }
+
+    /// Whether repositories are scanned, and not files.
+    fn is_of_git(&self) -> bool {
+        self.git || self.staged || self.since.is_some() || self.range.is_some() || self.push.is_some()
     }
 
     /// Turns what was found into rows, without what is left out.

@@ -107,6 +107,97 @@ fn a_push_with_a_key_is_refused_on_either_side() {
 }
 
 #[test]
+fn another_remote_is_told_nothing_that_only_the_first_has() {
+    let repository = Repository::new();
+    let remote = |name: &str| {
+        let path = repository.beside(name);
+        let path = path.to_str().expect("text").to_owned();
+        let _made = repository.git(&["init", "-q", "--bare", &path]).ok();
+        let _told = repository.git(&["remote", "add", name, &path]).ok();
+        path
+    };
+    let (private, public) = (remote("private"), remote("public"));
+    repository.write("a.txt", "fine\n");
+    repository.commit_anyway("Begin");
+    let _pushed = repository.git(&["push", "-q", "public", "main"]).ok();
+    repository.write("b.txt", &line(1));
+    repository.commit_anyway("A key");
+    let _pushed = repository.git(&["push", "-q", "private", "main"]).ok();
+    let _installed = repository.keyward(&["hook", "install", "pre-push"]).ok();
+    for target in [&["public", "main"][..], &["public", "main:new"], &[&public, "main:new"]] {
+        let refused = repository.git(&[&["push", "-q"], target].concat());
+        assert_ne!(refused.status, 0, "{target:?}: {}", refused.all());
+        assert!(refused.all().contains("b.txt:1:16"), "{target:?}: {}", refused.all());
+    }
+    // New names for what the first has are nothing new to it.
+    let _pushed = repository.git(&["push", "-q", "private", "main:new", "main:refs/tags/v1"]).ok();
+    let _pushed = repository.git(&["push", "-q", &private, "main:newer"]).ok();
+    // Three names, one finding.
+    let refused = repository.git(&["push", "public", "main", "main:one", "main:refs/tags/two"]);
+    assert_eq!(refused.all().matches("b.txt:1:16").count(), 1, "{}", refused.all());
+}
+
+#[test]
+fn tags_on_files_and_old_keys_are_pushed_and_new_keys_are_not() {
+    let repository = Repository::new();
+    let server = repository.beside("server.git");
+    let _made = repository.git(&["init", "-q", "--bare", server.to_str().expect("text")]).ok();
+    let _told = repository.git(&["remote", "add", "origin", server.to_str().expect("text")]).ok();
+    repository.write("a.txt", &line(1));
+    repository.commit_anyway("An old key");
+    let _pushed = repository.git(&["push", "-q", "origin", "main"]).ok();
+    let _installed = repository.keyward(&["hook", "install"]).ok();
+    let _installed = repository.keyward(&["hook", "install", "--repository", server.to_str().expect("text")]).ok();
+    repository.write("a.txt", &format!("{}fine\n", line(1)));
+    let _added = repository.git(&["add", "a.txt"]).ok();
+    let _made = repository.git(&["commit", "-q", "-m", "Grow"]).ok();
+    let _moved = repository.git(&["mv", "a.txt", "b.txt"]).ok();
+    let _made = repository.git(&["commit", "-q", "-m", "Move"]).ok();
+    let tree = repository.git(&["rev-parse", "HEAD~2^{tree}"]).ok().stdout.trim().to_owned();
+    repository.write("clean", "fine\n");
+    repository.write("key", &line(2));
+    for name in ["clean", "key"] {
+        let blob = repository.git(&["hash-object", "-w", name]).ok().stdout.trim().to_owned();
+        let _tagged = repository.git(&["tag", name, &blob]).ok();
+    }
+    let _tagged = repository.git(&["tag", "tree", &tree]).ok();
+    let _pushed = repository.git(&["push", "-q", "origin", "main", "clean"]).ok();
+    for way in [&["push", "-q"][..], &["push", "-q", "--no-verify"]] {
+        let refused = repository.git(&[way, &["origin", "key"]].concat());
+        assert!(refused.status != 0 && refused.all().contains("refs/tags/key:1:16"), "{}", refused.all());
+        let refused = repository.git(&[way, &["origin", "tree"]].concat());
+        assert!(refused.status != 0 && refused.all().contains("a.txt:1:16"), "{}", refused.all());
+    }
+}
+
+#[test]
+fn a_server_takes_what_the_pushed_commit_ignores() {
+    let repository = Repository::new();
+    let server = repository.beside("server.git");
+    let at = server.to_str().expect("text");
+    let _made = repository.git(&["init", "-q", "-b", "main", "--bare", at]).ok();
+    let _told = repository.git(&["remote", "add", "origin", at]).ok();
+    let _installed = repository.keyward(&["hook", "install", "--repository", at]).ok();
+    repository.write("a.txt", &line(1));
+    repository.commit_anyway("A key");
+    assert_ne!(repository.git(&["push", "-q", "origin", "main"]).status, 0);
+    let range = ["scan", "--range", "HEAD", "--format", "json"];
+    let found = repository.keyward(&range).json();
+    let print = found["findings"][0]["fingerprint"].as_str().expect("a fingerprint").to_owned();
+    repository.write(".keyward/ignore", &format!("{print} # a sample\n"));
+    repository.commit_anyway("Allow it");
+    let _pushed = repository.git(&["push", "-q", "origin", "main"]).ok();
+    let scanned = repository.keyward_at(&server, &["scan", "--git"], b"");
+    assert_eq!(scanned.status, 0, "{}", scanned.all());
+    // It counts for what it comes with, and for nothing else.
+    repository.write("b.txt", &line(2));
+    repository.commit_anyway("Another key");
+    let refused = repository.git(&["push", "-q", "origin", "main"]);
+    assert!(refused.status != 0 && refused.all().contains("b.txt:1:16"), "{}", refused.all());
+    assert!(!refused.all().contains("a.txt:1:16"), "{}", refused.all());
+}
+
+#[test]
 fn a_hook_without_its_program_says_so() {
     let repository = Repository::new();
     let _installed = repository.keyward(&["hook", "install", "pre-commit"]).ok();

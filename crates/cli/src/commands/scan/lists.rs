@@ -1,6 +1,7 @@
 //! The lists a scan reads: ignore files beside what is scanned, and baselines.
 
 use crate::failure::Failure;
+use keyward_scanner::{Hook, Push};
 use std::{
     fs::{self, File},
     io::Read,
@@ -33,6 +34,29 @@ pub(super) fn ignore_files(places: &[PathBuf]) -> Result<Vec<(PathBuf, String)>,
         }
     }
     found.into_iter().map(|path| read(&path).map(|text| (path, text))).collect()
+}
+
+/// The ignore files of commits: of those that are pushed to this repository, else of the one that `HEAD` leads to, where
+/// nobody works in a repository.
+///
+/// # Errors
+/// When one is not text.
+pub(super) fn committed(
+    places: &[PathBuf],
+    push: Option<&Push>,
+    hook: &Hook,
+) -> Result<Vec<(PathBuf, String)>, Failure> {
+    let pushed = push.filter(|push| push.to.is_none());
+    let pushed: Option<Vec<String>> = pushed.map(|push| push.new.iter().map(|(_, id)| id.clone()).collect());
+    let found = places.iter().flat_map(|place| keyward_scanner::committed(place, pushed.as_deref(), IGNORE, hook));
+    found
+        .map(|(commit, bytes)| {
+            let path = PathBuf::from(format!("{commit}:{IGNORE}"));
+            let text = String::from_utf8(bytes)
+                .map_err(|_| Failure::failed(format!("cannot read {}: it is not text", path.display())))?;
+            Ok((path, text))
+        })
+        .collect()
 }
 
 /// A list's text.

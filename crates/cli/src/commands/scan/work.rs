@@ -115,7 +115,7 @@ impl Job {
 }
 
 /// What git tells its hooks by variables. They hold for the repository that the hook runs in.
-fn hook(variables: &Variables) -> Hook {
+pub(super) fn hook(variables: &Variables) -> Hook {
     let objects = ["GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"].into_iter();
     let objects = objects.filter_map(|name| variables.path(name));
     Hook {
