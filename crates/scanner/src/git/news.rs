@@ -27,6 +27,9 @@ type Counts = FxHashMap<Same, usize>;
 /// What is new of a blob at a path, and the commits that brought just this.
 pub(crate) type New = (Blob, Arc<[u8]>, Vec<usize>);
 
+/// A blob, by its number, at a path.
+type At<'p> = (usize, &'p Arc<[u8]>);
+
 /// Leaves out what was there before.
 pub(crate) struct News<'n> {
     scan: &'n Scan<'n>,
@@ -46,8 +49,8 @@ impl<'n> News<'n> {
     }
 
     /// What is new of these blobs in each place. `before` tells which trees came before a commit.
-    pub(crate) fn of(mut self, blobs: Vec<Blob>, mut before: impl FnMut(usize) -> Vec<Id>) -> Vec<New> {
-        let mut births: BTreeMap<usize, Vec<(usize, &Arc<[u8]>)>> = BTreeMap::new();
+    pub(crate) fn of(mut self, blobs: &[Blob], mut before: impl FnMut(usize) -> Vec<Id>) -> Vec<New> {
+        let mut births: BTreeMap<usize, Vec<At<'_>>> = BTreeMap::new();
         for (nth, blob) in blobs.iter().enumerate() {
             self.held.insert(blob.id, Rc::new(counts(&blob.seen)));
             for (path, commits) in self.born.get(&blob.id).into_iter().flatten() {
@@ -55,7 +58,7 @@ impl<'n> News<'n> {
             }
         }
         let asked: FxHashSet<Id> = blobs.iter().map(|blob| blob.id).collect();
-        let mut news: BTreeMap<(usize, &Arc<[u8]>, Vec<usize>), Vec<usize>> = BTreeMap::new();
+        let mut news: BTreeMap<(At<'_>, Vec<usize>), Vec<usize>> = BTreeMap::new();
         for (at, born) in births {
             let trees = before(at);
             let mut there = There { asked: &asked, found: FxHashSet::default(), seen: FxHashSet::default() };
@@ -65,12 +68,12 @@ impl<'n> News<'n> {
             for (nth, path) in born {
                 let Some(blob) = blobs.get(nth) else { continue };
                 let new = if there.found.contains(&blob.id) { Vec::new() } else { self.new_of(blob, path, &trees) };
-                news.entry((nth, path, new)).or_default().push(at);
+                news.entry(((nth, path), new)).or_default().push(at);
             }
         }
         let mut told: FxHashSet<usize> = FxHashSet::default();
         let mut all = Vec::new();
-        for ((nth, path, new), commits) in news {
+        for (((nth, path), new), commits) in news {
             let Some(blob) = blobs.get(nth) else { continue };
             // What could not be read of a blob is told once.
             let unread = if told.insert(nth) { blob.unread.clone() } else { Vec::new() };

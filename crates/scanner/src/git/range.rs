@@ -161,7 +161,7 @@ impl Scan<'_> {
         outcome: &mut Outcome,
     ) {
         let mut gather = Gather::new(objects, graph, b"");
-        for (blob, path, commits) in News::new(self, objects, born).of(contents.blobs, before) {
+        for (blob, path, commits) in News::new(self, objects, born).of(&contents.blobs, before) {
             let spot = Spot {
                 place: kind,
                 path,
