@@ -123,6 +123,8 @@ fn another_remote_is_told_nothing_that_only_the_first_has() {
     repository.write("b.txt", &line(1));
     repository.commit_anyway("A key");
     let _pushed = repository.git(&["push", "-q", "private", "main"]).ok();
+    repository.write("c.txt", "fine\n");
+    repository.commit_anyway("Go on");
     let _installed = repository.keyward(&["hook", "install", "pre-push"]).ok();
     for target in [&["public", "main"][..], &["public", "main:new"], &[&public, "main:new"]] {
         let refused = repository.git(&[&["push", "-q"], target].concat());
