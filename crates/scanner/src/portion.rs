@@ -103,6 +103,8 @@ pub type Adjuster<'a> = dyn FnMut(&mut Range<u64>, &mut Vec<Box<str>>) + 'a;
 pub trait Look {
     /// A stretch of content. False: enough, unpack no more.
     fn look(&mut self, portion: &Portion<'_>) -> bool;
+    /// The name of something packed within, which may be called like a secret; `within` ends with it.
+    fn name(&mut self, _within: &[Box<str>]) {}
     /// Something in it that cannot be looked at.
     fn unread(&mut self, unread: Unread);
     /// Sets right what was found in the portion that was looked at last: where its bytes are not the file's own (decoded

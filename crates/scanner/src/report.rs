@@ -1,9 +1,10 @@
 //! What a scan found, written down for people and for programs: one file a format. Nothing here decides anything.
 //!
-//! A report never holds a secret unless it was asked to reveal them. Names come from strangers: each format escapes
+//! A report never holds a secret unless it was asked to reveal them: not in names either, once they were concealed. Names come from strangers: each format escapes
 //! exactly what its readers would take for something else.
 
 mod annotations;
+mod conceal;
 mod escape;
 mod html;
 mod json;

@@ -156,6 +156,10 @@ impl Look for Watched<'_> {
         more
     }
 
+    fn name(&mut self, within: &[Box<str>]) {
+        self.search.name(within);
+    }
+
     fn unread(&mut self, unread: Unread) {
         self.search.unread(unread);
     }

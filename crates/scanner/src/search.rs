@@ -1,6 +1,6 @@
 //! Runs the matcher on portions as they are unpacked, and works out where in the file each hit stands.
 
-use crate::{Adjuster, Cause, Finding, Hints, Hit, Look, Matcher, Place, Portion, Unread, portion, shown};
+use crate::{Adjuster, Cause, Confidence, Finding, Hints, Hit, Look, Matcher, Place, Portion, Unread, portion, shown};
 use memchr::memmem;
 use std::ops::Range;
 
@@ -18,6 +18,15 @@ const MOST: usize = 100_000;
 
 /// How many of the newest hits a hit is compared with: it may have been read in two ways.
 const RECENT: usize = 64;
+
+/// A part of a name that is shorter holds no secret that its shape gives away.
+pub(crate) const SHORTEST: usize = 16;
+
+/// What says of a finding that it is the name of a file, or of a member of an archive.
+pub(crate) const FILE_NAME: &str = "file name";
+
+/// What says of a finding that it is the name of a folder.
+pub(crate) const FOLDER_NAME: &str = "folder name";
 
 /// A hit, and where it stands in the file or member.
 #[derive(Debug)]
@@ -72,13 +81,37 @@ pub struct Search<'m> {
     bytes: u64,
     /// Where in `seen` the hits of the newest portion begin.
     newest: usize,
+    /// The name that was looked at last: its folders are not looked at again.
+    name: Vec<Box<str>>,
 }
 
 impl<'m> Search<'m> {
     /// Begins with a file or object; its path may serve rules as context.
     #[must_use]
     pub fn new(matcher: &'m Matcher, path: &'m [u8]) -> Self {
-        Self { matcher, path, seen: Vec::new(), unread: Vec::new(), bytes: 0, newest: 0 }
+        Self { matcher, path, seen: Vec::new(), unread: Vec::new(), bytes: 0, newest: 0, name: Vec::new() }
+    }
+
+    /// Looks for secrets in a name, part by part: only for those whose shape nothing else has, for files are named by
+    /// digests, too. `within` says what is called so.
+    pub(crate) fn named(&mut self, name: &[u8], within: &[Box<str>]) {
+        let (mut lines, mut at, seen) = (Lines::default(), 0, &mut self.seen);
+        for part in name.split(|byte| *byte == b'/') {
+            let mut portion = Portion::whole(part, within);
+            (portion.bytes_before, portion.column_before) = (len(at), len(at));
+            portion.units_before = portion::units(name.get(..at).unwrap_or_default(), false);
+            at += part.len() + 1;
+            if part.len() < SHORTEST {
+                continue;
+            }
+            // Without hints: a folder that is named after a vendor makes no keys of the names in it.
+            self.matcher.look(part, &Hints::default(), &mut |hit| {
+                if hit.confidence >= Confidence::High && seen.len() < MOST {
+                    seen.push(place(&portion, hit, &mut lines));
+                }
+            });
+        }
+        self.newest = seen.len();
     }
 
     /// What was seen, what was not looked at, and how many bytes were.
@@ -107,6 +140,21 @@ impl Look for Search<'_> {
             self.unread.push(Unread { cause: Cause::TooLarge, within: portion.within.to_vec(), detail });
         }
         left > 0
+    }
+
+    fn name(&mut self, within: &[Box<str>]) {
+        let Some((name, above)) = within.split_last() else { return };
+        if name.len() < SHORTEST {
+            return;
+        }
+        // Members of a folder follow one another: its name is told once.
+        let (before, beside) = self.name.split_last().map_or(("", &[][..]), |(before, beside)| (before, beside));
+        let same =
+            if beside == above { name.bytes().zip(before.bytes()).take_while(|(a, b)| a == b).count() } else { 0 };
+        let known = name.get(..same).and_then(|same| same.rfind('/')).map_or(0, |at| at + 1);
+        let told: Vec<Box<str>> = within.iter().cloned().chain([FILE_NAME.into()]).collect();
+        self.named(&[&vec![b'/'; known][..], name.as_bytes().get(known..).unwrap_or_default()].concat(), &told);
+        self.name = within.to_vec();
     }
 
     fn unread(&mut self, unread: Unread) {

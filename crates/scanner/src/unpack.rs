@@ -297,7 +297,10 @@ impl<'a> Unpack<'a> {
         };
         self.budget.members.set(left);
         let name = name.get(..name.len().min(STEP)).unwrap_or_default();
-        self.step(String::from_utf8_lossy(name).into(), inside);
+        self.step(String::from_utf8_lossy(name).into(), |this| {
+            this.look.name(&this.within);
+            inside(this);
+        });
     }
 
     fn step<T>(&mut self, name: Box<str>, inside: impl FnOnce(&mut Self) -> T) -> T {

@@ -1,7 +1,7 @@
 //! What all formats are written from.
 
 use super::printable;
-use crate::{Commit, Confidence, Finding, Missed, Stats, Where};
+use crate::{Commit, Confidence, Finding, Missed, Secret, Stats, Where};
 use keyward_domain::{Millis, times};
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,8 @@ pub struct Report {
     pub stats: Stats,
     /// What was left out.
     pub left: Left,
+    /// The secrets that were left out and must not stand in names either.
+    pub unlisted: Vec<Secret>,
     /// Whether secrets stand in it in full.
     pub reveal: bool,
     /// Whether somebody stopped the scan.

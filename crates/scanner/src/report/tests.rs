@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Cause, Commit, Confidence, Finding, Kind, Missed, Place, Secret, Stats, Where};
+use crate::{Cause, Commit, Confidence, Finding, Kind, Matcher, Missed, Place, Secret, Stats, Where};
 use std::sync::Arc;
 
 /// Everything that a reader could take for something else.
@@ -58,6 +58,7 @@ fn report(rows: Vec<Row>) -> Report {
         missed: vec![Missed { place: place(HOSTILE), cause: Cause::Corrupt, detail: "odd\u{1b}\n<x>".into() }],
         stats: Stats { items: 2, bytes: 3 << 20, commits: 4, ..Stats::default() },
         left: Left { allowed: 1, ..Left::default() },
+        unlisted: Vec::new(),
         reveal: false,
         stopped: false,
         subject: "<\u{1b}tree>".to_owned(),
@@ -245,4 +246,47 @@ fn a_preview_tells_nothing_of_a_short_secret() {
     assert_eq!(preview("ü".repeat(30).as_bytes()), "[60 bytes]");
     let header = ["-----BEGIN ", "OPENSSH PRIVATE KEY-----\nabc"].concat();
     assert_eq!(preview(header.as_bytes()), "-----BEGIN OPENSSH PRIVATE KEY-----…");
+}
+
+#[test]
+fn no_secret_shows_in_a_name_in_any_format() {
+    let matcher = Matcher::embedded().unwrap();
+    let catalogue = keyward_catalogue::Catalogue::embedded().unwrap();
+    let shape = catalogue.shapes().iter().find(|shape| &*shape.provider == "groq").unwrap();
+    let key = keyward_catalogue::sample::text(&shape.pattern, 11).unwrap();
+    // One that no shape gives away: it is known because it was found.
+    let password = "tr0ub4dor-and-3";
+    let named = |reveal| {
+        let mut found = row(format!("team/{key}/{password}.env").as_bytes(), Confidence::High, "g1");
+        found.finding.secret = Secret::new(password.as_bytes());
+        found.finding.reasons.push(format!("{key} stands near").into());
+        found.note = Some(key.as_str().into());
+        let lies = &mut found.finding.place;
+        lies.within = vec![format!("table_{password}").into(), format!("some_key={key}").into()];
+        lies.commits[0].author = format!("{key} <{key}@example.com>").into();
+        let mut report = report(vec![found]);
+        report.missed.push(Missed {
+            place: place(format!("refs/heads/{key}").as_bytes()),
+            cause: Cause::Corrupt,
+            detail: format!("cannot read {key}").into(),
+        });
+        report.subject = format!("./{key} {password}");
+        report.reveal = reveal;
+        report
+    };
+    let mut concealed = named(false);
+    concealed.conceal(&matcher);
+    for format in ALL {
+        let text = concealed.write(format, false);
+        assert!(!text.contains(&key) && !text.contains(password), "{format:?}: {text}");
+        assert!(text.contains(".env") && text.contains("team/"), "{format:?}: what is no secret stays: {text}");
+    }
+    assert_eq!(concealed.rows[0].fingerprint, named(false).rows[0].fingerprint);
+    let mut revealed = named(true);
+    revealed.conceal(&matcher);
+    assert!(revealed.write(Format::Json, false).contains(&format!("team/{key}/{password}.env")));
+    let mut plain = hostile();
+    let before = plain.write(Format::Json, false);
+    plain.conceal(&matcher);
+    assert_eq!(plain.write(Format::Json, false), before, "names without secrets stay as they are");
 }

@@ -7,7 +7,7 @@ use super::{
     place,
     queue::{Folder, Job, Open, Queue},
 };
-use crate::{Cause, Missed, Outcome, Scan, scan::Watched};
+use crate::{Cause, Missed, Outcome, Scan, Search, scan::Watched, search};
 use rustix::{
     event::{self, PollFd, PollFlags},
     fs::{self as sys, CWD, Dir, FileType, Mode, OFlags, Stat},
@@ -110,9 +110,19 @@ impl<'w, 's> Worker<'w, 's> {
         self.outcome.missed.push(Missed { place: place(path), cause, detail });
     }
 
+    /// Looks whether a name is a secret.
+    fn name(&mut self, path: &[u8], what: &str) {
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let mut search = Search::new(self.scan.matcher, path);
+        search.named(name, &[what.into()]);
+        let (seen, ..) = search.finish();
+        self.outcome.findings.extend(seen.into_iter().map(|seen| seen.into_finding(&place(path))));
+    }
+
     /// Looks at a path that was given, whatever it is.
     fn root(&mut self, root: Root) {
         let path: Box<[u8]> = bytes(&root.path).into();
+        self.name(&path, search::FILE_NAME);
         let opened = file::open(CWD, &path, true);
         let (file, stat) = match opened {
             Ok(opened) => opened,
@@ -266,6 +276,9 @@ impl Entries {
         let is_folder = kind == FileType::Directory;
         if open.ignore.as_ref().is_some_and(|ignore| ignore.is_ignored(&join(&open.path, name), is_folder)) {
             return;
+        }
+        if name.len() >= search::SHORTEST {
+            worker.name(&join(&open.path, name), if is_folder { search::FOLDER_NAME } else { search::FILE_NAME });
         }
         if matches!(name, b"HEAD" | b"objects" | b"refs") {
             self.marks += 1;

@@ -378,3 +378,43 @@ fn private_keys_among_tests_are_told_and_are_no_alarm() {
     let low = outcome.findings.iter().find(|finding| finding.confidence == Confidence::Low).unwrap();
     assert!(low.reasons.iter().any(|reason| reason.contains("tests or examples")), "{:?}", low.reasons);
 }
+
+#[test]
+fn secrets_in_names_of_files_folders_and_members_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let keys: Vec<String> = (70..75).map(key).collect();
+    write(root.join(format!("a/{}.txt", keys[0])), "nothing");
+    write(root.join(format!("b/{}/c", keys[1])), "nothing");
+    write(root.join(format!("b/{}/d", keys[1])), "nothing");
+    std::os::unix::fs::symlink("nowhere", root.join(&keys[2])).unwrap();
+    // Digests are no keys, whatever the folder is called.
+    write(root.join(format!("anthropic/{:064x}.js", 0x1234_5678_9abc_def0_u64)), "nothing");
+    let packed = root.join("packed");
+    write(packed.join(format!("{}/one", keys[3])), "nothing");
+    write(packed.join(format!("{}/two", keys[3])), "nothing");
+    write(packed.join(format!("{}.env", keys[4])), "nothing");
+    tool(root, &["tar", "cf", "z.tar", "packed"]);
+    fs::remove_dir_all(&packed).unwrap();
+    let outcome = scan(root);
+    let mut told: Vec<(String, String)> = outcome
+        .findings
+        .iter()
+        .map(|finding| {
+            let secret = String::from_utf8(finding.secret.expose().to_vec()).unwrap();
+            (secret, finding.place.within.last().unwrap().to_string())
+        })
+        .collect();
+    told.sort();
+    let file = "file name";
+    let mut expected: Vec<(String, String)> = keys
+        .iter()
+        .zip([file, "folder name", file, file, file])
+        .map(|(key, what)| (key.clone(), what.to_owned()))
+        .collect();
+    expected.sort();
+    assert_eq!(told, expected, "each once, and nothing else");
+    let first = outcome.findings.iter().find(|finding| finding.secret.expose() == keys[0].as_bytes()).unwrap();
+    assert!(first.place.path.ends_with(format!("/a/{}.txt", keys[0]).as_bytes()));
+    assert_eq!((first.line, first.column), (1, 1));
+}
