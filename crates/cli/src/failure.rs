@@ -66,6 +66,14 @@ impl Failure {
         Self::new(kind, format!("cannot write the output: {error}"))
     }
 
+    /// Lets a closed reader pass: a command whose exit status is an answer gives it whether or not somebody reads the rest.
+    ///
+    /// # Errors
+    /// When it did not work for any other reason.
+    pub(crate) fn unless_closed(written: Result<(), Self>) -> Result<(), Self> {
+        written.or_else(|failure| if failure.kind == Kind::Closed { Ok(()) } else { Err(failure) })
+    }
+
     /// The same failure with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

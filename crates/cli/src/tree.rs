@@ -160,6 +160,9 @@ fn with_shared(command: clap::Command) -> clap::Command {
     command.args(shared).mut_subcommands(with_shared)
 }
 
+/// The command with formats of its own.
+const SCAN: &str = "scan";
+
 const FORMAT: &str = "format";
 const ADDR: &str = "addr";
 const TOKEN_FILE: &str = "token-file";
@@ -297,8 +300,11 @@ impl<'a> Way<'a> {
         if let Some(said) = self.said(FORMAT) {
             return Ok(said);
         }
-        variables.text("KEYWARD_FORMAT").map_or(Ok(Format::Text), |text| {
-            Format::from_str(&text, true).map_err(|_| Failure::usage("KEYWARD_FORMAT is neither text nor json"))
+        variables.text("KEYWARD_FORMAT").map_or(Ok(Format::Text), |text| match Format::from_str(&text, true) {
+            Ok(format) => Ok(format),
+            // It writes more formats, and says itself what is none of them.
+            Err(_) if self.names == [SCAN] => Ok(Format::Text),
+            Err(_) => Err(Failure::usage("KEYWARD_FORMAT is neither text nor json, which is what this command writes")),
         })
     }
 }
@@ -367,7 +373,13 @@ mod tests {
         let way = Way::new(&matches);
         assert_eq!(way.format(&[("KEYWARD_FORMAT", "JSON")].into_iter().collect()), Ok(Format::Json));
         assert_eq!(way.format(&Variables::default()), Ok(Format::Text));
-        assert!(way.format(&[("KEYWARD_FORMAT", "xml")].into_iter().collect()).is_err());
+        for unknown in ["xml", "sarif"] {
+            let refused = way.format(&[("KEYWARD_FORMAT", unknown)].into_iter().collect()).unwrap_err();
+            assert!(refused.error.contains("neither text nor json"), "{refused:?}");
+        }
+        let matches = command(&[]).try_get_matches_from(["keyward", "scan"]).unwrap();
+        let sarif = [("KEYWARD_FORMAT", "sarif")].into_iter().collect();
+        assert_eq!(Way::new(&matches).format(&sarif), Ok(Format::Text), "a scan reads it itself");
     }
 
     #[test]

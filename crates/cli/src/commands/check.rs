@@ -318,7 +318,7 @@ fn conclude(app: &mut App, rows: &[Row]) -> Outcome {
     let count = |usable: Option<bool>| rows.iter().filter(|row| row.verdict.usable == usable).count();
     let (bad, unknown) = (count(Some(false)), count(None));
     let answer = show::json(rows);
-    app.context.ui.answer(&answer, show::words)?;
+    Failure::unless_closed(app.context.ui.answer(&answer, show::words))?;
     match (bad, unknown) {
         (1.., _) => Ok(Answer::No),
         (0, 0) => Ok(Answer::Yes),

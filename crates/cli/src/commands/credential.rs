@@ -276,7 +276,7 @@ impl Named {
     async fn verify(self, app: &mut App) -> Outcome {
         let route = Route::new(&["credentials", &self.credential, "verify"])?;
         let check = app.client()?.post(route, &serde_json::json!({})).await?;
-        app.done(&check, |check, _| {
+        let written = app.done(&check, |check, _| {
             let at = |pointer: &str| table::at(check, pointer);
             let mut fields = vec![
                 ("state", at("/state")),
@@ -290,7 +290,8 @@ impl Named {
             fields.extend(super::check::facts(check));
             fields.extend(items_of(check, "notes").map(|note| ("note", table::words(note))));
             table::pairs(&fields)
-        })?;
+        });
+        Failure::unless_closed(written.map(drop))?;
         let usable = check.get("usable").and_then(Value::as_bool);
         match (usable, check.get("state").and_then(Value::as_str)) {
             (Some(true), _) | (None, Some("alive" | "limited")) => Ok(Verdict::Yes),

@@ -1,7 +1,12 @@
 //! `keyward doctor`: what is wrong with this installation, and what to do about it.
 
 use super::{App, Outcome};
-use crate::{client::Route, failure::Verdict, text, ui::table};
+use crate::{
+    client::Route,
+    failure::{Failure, Verdict},
+    text,
+    ui::table,
+};
 use serde_json::{Value, json};
 
 /// Check the installation and say what to do; exit status 1 when something is wrong
@@ -25,13 +30,13 @@ impl Doctor {
         let client = app.client()?;
         if self.rebuild {
             let report = client.post(Route::new(&["doctor", "rebuild"])?, &json!({"fix": self.fix})).await?;
-            app.context.ui.answer(&report, rebuilt)?;
+            Failure::unless_closed(app.context.ui.answer(&report, rebuilt))?;
             let equal = report.get("equal").and_then(Value::as_bool) == Some(true);
             return Ok(if equal { Verdict::Yes } else { Verdict::No });
         }
         let report = client.get(Route::new(&["doctor"])?).await?;
         let address = client.target().address.to_string();
-        app.context.ui.answer(&report, |report, _| words(report, &address))?;
+        Failure::unless_closed(app.context.ui.answer(&report, |report, _| words(report, &address)))?;
         Ok(if healthy(&report) { Verdict::Yes } else { Verdict::No })
     }
 }

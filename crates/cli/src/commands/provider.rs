@@ -253,12 +253,12 @@ impl Check {
         let problems = keyward_catalogue::check::file(&self.file)
             .map_err(|error| Failure::failed(format!("cannot read {shown}: {error}")))?;
         let answer = json!({"file": shown, "ok": problems.is_empty(), "problems": problems});
-        app.context.ui.answer(&answer, |_, _| {
+        Failure::unless_closed(app.context.ui.answer(&answer, |_, _| {
             if problems.is_empty() {
                 return format!("{shown}: nothing wrong");
             }
             problems.iter().map(|problem| format!("{shown}:{}\n", text::line(&problem.to_string()))).collect()
-        })?;
+        }))?;
         Ok(if problems.is_empty() { Verdict::Yes } else { Verdict::No })
     }
 }

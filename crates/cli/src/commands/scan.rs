@@ -168,7 +168,8 @@ impl Scan {
         Self { push: Some(push), ..Self::default() }
     }
 
-    pub(crate) async fn run(self: Box<Self>, app: &mut App) -> Ended {
+    pub(crate) async fn run(mut self: Box<Self>, app: &mut App) -> Ended {
+        self.format = self.wanted(app)?;
         // What cannot be done is refused before anything is.
         if self.contain && !self.yes && !app.context.input.terminal {
             return Err(Failure::usage("--contain asks before it revokes, and there is nobody to ask")
@@ -179,6 +180,7 @@ impl Scan {
         let filter = self.filter(app)?;
         let work::Worked { outcome, stopped, mut interrupts } = work::run(&self, app).await?;
         let mut report = Report { stopped, ..self.sift(app, outcome, &filter) };
+        let matcher = work::matcher(&self, app)?;
         let mut undone = Vec::new();
         // Whoever stops a scan wants nobody asked any more, and nothing done.
         if !report.rows.is_empty() && !self.offline && !report.stopped {
@@ -188,6 +190,8 @@ impl Scan {
             };
             if let Some(server) = server {
                 self.resift(&mut report, &filter, server.fingerprinter());
+                // Names are strangers', and may be secrets. Only now: lists and fingerprints go by them as they are.
+                report.conceal(&matcher);
                 match server.name(&mut report.rows).await {
                     Ok(()) if self.contain => undone = ours::contain(app, &server, &mut report.rows, self.yes).await?,
                     Ok(()) => {}
@@ -207,7 +211,8 @@ impl Scan {
             }
         }
         report.sort();
-        self.show(app, &report)?;
+        report.conceal(&matcher);
+        Failure::unless_closed(self.show(app, &report))?;
         if let Some(failure) = undone.into_iter().next() {
             return Err(failure);
         }
@@ -217,6 +222,14 @@ impl Scan {
             (_, true, false) => Verdict::Incomplete,
             (_, true, true) => Verdict::Yes,
         })
+    }
+
+    /// The format that was said, or that the environment names.
+    fn wanted(&self, app: &App) -> Result<Option<ScanFormat>, Failure> {
+        let named = app.context.variables.text("KEYWARD_FORMAT").filter(|_| self.format.is_none());
+        let named = named.map(|name| <ScanFormat as clap::ValueEnum>::from_str(&name, true)).transpose();
+        let all = "text, json, jsonl, sarif, junit, github, html";
+        Ok(named.map_err(|_| Failure::usage(format!("KEYWARD_FORMAT is none of {all}")))?.or(self.format))
     }
 
     fn filter(&self, app: &App) -> Result<Filter, Failure> {
@@ -261,7 +274,7 @@ impl Scan {
         let Outcome { findings, missed, stats } = outcome;
         let prints = Fingerprinter::plain();
         let anchors = self.anchors();
-        let mut left = Left::default();
+        let (mut left, mut unlisted) = (Left::default(), Vec::new());
         let mut rows = Vec::new();
         for mut finding in findings {
             let print = anchors.print(&prints, &finding);
@@ -269,6 +282,9 @@ impl Scan {
             let all = [print];
             if let Some(why) = filter.left_out(&finding, &all) {
                 count(&mut left, &why);
+                if why != LeftOut::BelowConfidence {
+                    unlisted.push(finding.secret);
+                }
                 continue;
             }
             let note = filter.ended(&finding, &all);
@@ -286,6 +302,7 @@ impl Scan {
             missed: missed.collect(),
             stats,
             left,
+            unlisted,
             reveal: self.reveal,
             stopped: false,
             subject: if subject.is_empty() { ".".to_owned() } else { subject.join(" ") },

@@ -213,6 +213,7 @@ pub(crate) struct User {
     variables: Vec<(String, OsString)>,
     input: Vec<u8>,
     out_terminal: bool,
+    leaves: bool,
 }
 
 pub(crate) const TOKEN: &str = "a-token-that-must-not-be-seen";
@@ -221,7 +222,7 @@ impl User {
     pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().expect("a folder");
         let variables = vec![("HOME".to_owned(), home.path().into())];
-        Self { home, variables, input: Vec::new(), out_terminal: false }
+        Self { home, variables, input: Vec::new(), out_terminal: false, leaves: false }
     }
 
     /// A user whose environment names a server and a token.
@@ -244,6 +245,12 @@ impl User {
         self
     }
 
+    /// One who reads nothing of the output, as `| true`.
+    pub(crate) fn leaving(mut self) -> Self {
+        self.leaves = true;
+        self
+    }
+
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
@@ -254,7 +261,8 @@ impl User {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         let (out, err) = (Shared::default(), Shared::default());
-        let mut ui = Ui::of_streams(Box::new(out.clone()), Box::new(err.clone()));
+        let reader: Box<dyn Write + Send> = if self.leaves { Box::new(Gone) } else { Box::new(out.clone()) };
+        let mut ui = Ui::of_streams(reader, Box::new(err.clone()));
         ui.out_terminal = self.out_terminal;
         let context = Context {
             variables: self.variables.iter().cloned().collect::<Variables>(),
@@ -265,6 +273,19 @@ impl User {
         let arguments = std::iter::once("keyward").chain(arguments.iter().copied()).map(OsString::from);
         let Ended::Status(status) = run_in(context, arguments, &[]) else { panic!("no guests here") };
         Run { status, out: out.text(), err: err.text() }
+    }
+}
+
+/// Output that nobody reads any more.
+struct Gone;
+
+impl Write for Gone {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -7,4 +7,5 @@ mod connection;
 mod fake;
 mod files;
 mod output;
+mod scanning;
 mod secrets;

@@ -207,7 +207,7 @@ fn catalogue() -> Result<Catalogue, Failure> {
 }
 
 /// The shapes of keys that are looked for: those of the operator's own providers among them, if there is a folder of such.
-fn matcher(scan: &Scan, app: &App) -> Result<Matcher, Failure> {
+pub(super) fn matcher(scan: &Scan, app: &App) -> Result<Matcher, Failure> {
     let known = match check::folder(app, scan.config_dir.as_ref()) {
         Some(folder) if !folder.is_dir() => {
             return Err(Failure::failed(format!("cannot read own providers: {} is no folder", folder.display())));
