@@ -57,17 +57,23 @@ pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
 /// # Errors
 /// When the folder or the file cannot be written.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot_write(folder, &error))?;
+    overwrite(path, |file| file.write_all(content))
+}
+
+/// Writes a file beside a place and puts it there. What could not be written whole does not stay.
+fn overwrite(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Failure> {
     let (mut file, draft) = draft(path)?;
-    file.write_all(content)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&draft, path))
-        .map_err(|error| cannot_write(path, &error))
+    write(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, path)).map_err(|error| {
+        // The failure is told; a second one to clear up would hide it.
+        let _gone = fs::remove_file(&draft);
+        cannot_write(path, &error)
+    })
 }
 
 /// A new file beside a place, and where it lies.
 fn draft(path: &Path) -> Result<(File, PathBuf), Failure> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot_write(folder, &error))?;
     let draft = beside(path, ".new");
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot_write(&draft, &error)),
@@ -83,7 +89,7 @@ fn draft(path: &Path) -> Result<(File, PathBuf), Failure> {
 /// When it cannot be written.
 pub(crate) fn deliver(path: &Path, content: &[u8]) -> Result<(), Failure> {
     if !is_channel(path) {
-        return replace(path, content);
+        return overwrite(path, |file| file.write_all(content));
     }
     let written = OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(content));
     written.map_err(|error| cannot_write(path, &error))
@@ -99,6 +105,11 @@ pub(crate) fn try_deliver(path: &Path) -> Result<(), Failure> {
     }
     if path.is_dir() {
         return Err(cannot_write(path, &io::ErrorKind::IsADirectory.into()));
+    }
+    // A folder that is not there is a typing mistake more often than a wish.
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        let why = if folder.exists() { "is no folder" } else { "is not there: make the folder first" };
+        return Err(Failure::failed(format!("cannot write {}: {} {why}", path.display(), folder.display())));
     }
     let draft = draft(path)?.1;
     fs::remove_file(&draft).map_err(|error| cannot_write(&draft, &error))
@@ -216,7 +227,13 @@ mod tests {
         try_deliver(&link).unwrap();
         try_deliver(&folder.path().join("new")).unwrap();
         assert!(try_deliver(folder.path()).unwrap_err().error.contains("cannot write"));
-        assert!(try_deliver(&link.join("below")).is_err());
+        assert!(try_deliver(&link.join("below")).unwrap_err().error.contains("is no folder"));
+        let nowhere = folder.path().join("not/there");
+        assert!(try_deliver(&nowhere).unwrap_err().error.contains("make the folder first"));
+        assert!(deliver(&nowhere, b"report").is_err() && !folder.path().join("not").exists());
+        // A disk that is full while the report is written leaves nothing of it behind.
+        let full = |file: &mut File| file.write_all(b"part").and(Err(io::ErrorKind::StorageFull.into()));
+        assert!(overwrite(&folder.path().join("part.json"), full).unwrap_err().error.contains("cannot write"));
         assert_eq!(names(), before);
         assert!(is_channel(Path::new("/dev/null")) && !is_channel(folder.path()) && !is_channel(&link));
     }

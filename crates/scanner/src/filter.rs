@@ -6,12 +6,16 @@ mod baseline;
 
 use crate::{ALLOW, Confidence, Finding, Fingerprinter};
 use keyward_domain::{Millis, times};
+use memchr::memmem;
 use std::collections::HashMap;
 
 /// A day, in milliseconds.
 const DAY: Millis = 86_400_000;
 /// What stands before the day on which permission ends.
 const ENDS: [&str; 4] = ["until", "expires", "expiry", "expire"];
+
+/// The last day there is.
+const LAST_DAY: &str = "9999-12-31";
 
 /// A permission as a comment gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +33,7 @@ impl Permission {
     /// `until 2027-01-31`, which holds to the end of that day in UTC.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let lower = text.to_ascii_lowercase();
-        let from = lower.find(ALLOW).map_or(0, |at| at + ALLOW.len());
+        let from = allowing(text.to_ascii_lowercase().as_bytes()).map_or(0, |at| at + ALLOW.len());
         let text = text.get(from..).unwrap_or(text);
         let (mut reason, mut ends, mut unreadable) = (Vec::new(), None, false);
         let mut expected = false;
@@ -41,6 +44,8 @@ impl Permission {
             if expected {
                 expected = false;
                 match times::moment(word) {
+                    // The last day of the calendar has no end that could be counted.
+                    _ if word == LAST_DAY => ends = Some(Millis::MAX),
                     // A day is meant to its end.
                     Ok(at) => ends = Some(at.saturating_add(if word.contains('T') { 0 } else { DAY })),
                     Err(_) => unreadable = true,
@@ -58,6 +63,15 @@ impl Permission {
     #[must_use]
     pub fn holds(&self, now: Millis) -> bool {
         !self.unreadable && self.ends.is_none_or(|end| now < end)
+    }
+
+    /// Whether a comment that says this allows something: it has a reason, for whoever comes later.
+    fn is_given(&self, now: Millis) -> bool {
+        self.holds(now) && self.has_reason()
+    }
+
+    fn has_reason(&self) -> bool {
+        self.reason.chars().any(char::is_alphanumeric)
     }
 }
 
@@ -117,6 +131,7 @@ impl Filter {
     /// [`BadList`] for a line that is neither empty, a comment nor a fingerprint: a typing mistake must not pass for a
     /// decision.
     pub fn ignore(&mut self, text: &str) -> Result<(), BadList> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (line, content) in text.lines().enumerate() {
             let (print, comment) = content.split_once('#').unwrap_or((content, ""));
             let print = print.trim();
@@ -156,7 +171,7 @@ impl Filter {
             return Some(LeftOut::BelowConfidence);
         }
         let comment = finding.allowed.as_ref().filter(|_| self.comments);
-        if comment.is_some_and(|comment| Permission::parse(comment).holds(self.now)) {
+        if comment.is_some_and(|comment| Permission::parse(comment).is_given(self.now)) {
             return Some(LeftOut::Allowed);
         }
         let mut entries = prints.iter().filter_map(|print| self.entries.get(print));
@@ -169,6 +184,9 @@ impl Filter {
     #[must_use]
     pub fn ended(&self, finding: &Finding, prints: &[Box<str>]) -> Option<Box<str>> {
         let comment = finding.allowed.as_ref().map(|comment| Permission::parse(comment));
+        if comment.as_ref().is_some_and(|comment| comment.holds(self.now) && !comment.has_reason()) {
+            return Some(format!("`{ALLOW}` allows nothing without a reason: write behind it why it may stay").into());
+        }
         let listed = prints.iter().filter_map(|print| self.entries.get(print)).map(|entry| entry.permission.clone());
         let over = comment.into_iter().chain(listed).find(|permission| !permission.holds(self.now))?;
         Some(match over.ends {
@@ -179,6 +197,16 @@ impl Filter {
             _ => "the day up to which it is allowed cannot be read: write it as 2027-01-31".into(),
         })
     }
+}
+
+/// Where the word stands in a line that allows its secrets: as a word of its own, not within a longer one.
+pub(crate) fn allowing(line: &[u8]) -> Option<usize> {
+    let is_letter = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    memmem::find_iter(line, ALLOW).find(|at| {
+        let behind = line.get(at + ALLOW.len()..).unwrap_or_default();
+        let goes_on = behind.first() == Some(&b'-') && is_letter(behind.get(1));
+        !is_letter(at.checked_sub(1).and_then(|before| line.get(before))) && !is_letter(behind.first()) && !goes_on
+    })
 }
 
 /// Whether a word can be a fingerprint.

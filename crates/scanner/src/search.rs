@@ -1,6 +1,9 @@
 //! Runs the matcher on portions as they are unpacked, and works out where in the file each hit stands.
 
-use crate::{Adjuster, Cause, Confidence, Finding, Hints, Hit, Look, Matcher, Place, Portion, Unread, portion, shown};
+use crate::{
+    Adjuster, Cause, Confidence, Finding, Hints, Hit, Look, Matcher, Place, Portion, Unread, filter::allowing, portion,
+    shown,
+};
 use memchr::memmem;
 use std::ops::Range;
 
@@ -238,7 +241,7 @@ fn comment(bytes: &[u8], hit: &Range<usize>) -> Option<Box<str>> {
     let after = bytes.get(hit.end..bytes.len().min(hit.end.saturating_add(NEAR)))?;
     let after = memchr::memchr(b'\n', after).map_or(after, |at| after.get(..at).unwrap_or_default());
     [after, before].into_iter().find_map(|part| {
-        let text = part.get(memmem::find(part, ALLOW.as_bytes())?..)?;
+        let text = part.get(allowing(part)?..)?;
         let end = ["*/", "-->"].iter().filter_map(|end| memmem::find(text, end.as_bytes())).min().unwrap_or(text.len());
         Some(String::from_utf8_lossy(text.get(..end.min(COMMENT))?).trim_end().into())
     })

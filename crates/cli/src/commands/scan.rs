@@ -12,15 +12,15 @@ mod work;
 use super::{App, Outcome as Ended};
 use crate::{
     failure::{Failure, Verdict},
-    files, parse,
+    files, parse, secret,
     ui::{Format as Shared, Ui},
 };
 use anchors::Anchors;
 use keyward_scanner::{
-    Confidence, Filter, Fingerprinter, LeftOut, Outcome, Push,
+    Confidence, Filter, Fingerprinter, Hints, Hit, LeftOut, Matcher, Outcome, Push,
     report::{Format, Left, Report, Row},
 };
-use std::path::PathBuf;
+use std::{os::unix::ffi::OsStrExt, path::PathBuf};
 
 /// Look for leaked secrets; exit status 1 when some are found, 3 when none is and not everything was looked at
 #[derive(Debug, Default, clap::Args)]
@@ -72,7 +72,7 @@ pub(crate) struct Scan {
     /// How to write the report [env: KEYWARD_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT")]
     format: Option<ScanFormat>,
-    /// Write the report to a file that only you may read, in place of one that is there
+    /// Write the report to a file that only you may read, in place of one that is there; `-` is standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Show no progress and no notes
@@ -170,6 +170,7 @@ impl Scan {
 
     pub(crate) async fn run(mut self: Box<Self>, app: &mut App) -> Ended {
         self.format = self.wanted(app)?;
+        self.output = self.output.take().filter(|path| path.as_os_str() != "-");
         // What cannot be done is refused before anything is.
         if self.contain && !self.yes && !app.context.input.terminal {
             return Err(Failure::usage("--contain asks before it revokes, and there is nobody to ask")
@@ -178,9 +179,10 @@ impl Scan {
         self.output.as_deref().map_or(Ok(()), files::try_deliver)?;
         let server = if self.contain { Some(ours::Server::find(app).await?) } else { None };
         let filter = self.filter(app)?;
+        let matcher = work::matcher(&self, app)?;
+        self.refuse_keys(&matcher)?;
         let work::Worked { outcome, stopped, mut interrupts } = work::run(&self, app).await?;
         let mut report = Report { stopped, ..self.sift(app, outcome, &filter) };
-        let matcher = work::matcher(&self, app)?;
         let mut undone = Vec::new();
         // Whoever stops a scan wants nobody asked any more, and nothing done.
         if !report.rows.is_empty() && !self.offline && !report.stopped {
@@ -230,6 +232,16 @@ impl Scan {
         let named = named.map(|name| <ScanFormat as clap::ValueEnum>::from_str(&name, true)).transpose();
         let all = "text, json, jsonl, sarif, junit, github, html";
         Ok(named.map_err(|_| Failure::usage(format!("KEYWARD_FORMAT is none of {all}")))?.or(self.format))
+    }
+
+    /// Refuses a key where a path belongs: what is wrong with the path would repeat it.
+    fn refuse_keys(&self, matcher: &Matcher) -> Result<(), Failure> {
+        let (places, mut is_key) = (self.places(), false);
+        for place in places.iter().filter(|place| place.symlink_metadata().is_err()) {
+            let look = &mut |hit: Hit| is_key |= hit.confidence > Confidence::Low;
+            matcher.look(place.as_os_str().as_bytes(), &Hints::default(), look);
+        }
+        if is_key { Err(secret::refuse_argument()) } else { Ok(()) }
     }
 
     fn filter(&self, app: &App) -> Result<Filter, Failure> {

@@ -112,3 +112,29 @@ fn names_show_no_secrets_unless_they_are_revealed() {
     assert!(shown.out.contains(&format!("{file}.txt")) && shown.out.contains(&mail), "{}", shown.out);
     assert_eq!(prints(&user.run(&hidden).json()), prints(&shown.json()), "fingerprints go by names as they are");
 }
+
+#[test]
+fn a_report_goes_where_it_was_sent_and_nowhere_else() {
+    let (user, tree) = leaky(&key(7));
+    let said = user.run(&["scan", &tree, "--offline", "-o", "-"]);
+    assert!(said.status == 1 && said.out.contains("1 secret in 1 place"), "{said:?}");
+    let nowhere = user.path("not/there.json").display().to_string();
+    let refused = user.run(&["scan", &tree, "--offline", "-o", &nowhere]);
+    assert!(refused.status == 2 && refused.err.contains("make the folder first"), "{refused:?}");
+    assert!(!user.path("not").exists());
+}
+
+#[test]
+fn a_key_in_the_place_of_a_path_is_not_repeated() {
+    let catalogue = Catalogue::embedded().unwrap();
+    for provider in ["nvidia", "groq", "openai"] {
+        let Some(shape) = catalogue.shapes().iter().find(|shape| &*shape.provider == provider) else { continue };
+        let key = sample::text(&shape.pattern, 8).unwrap();
+        let refused = User::new().run(&["scan", &key]);
+        assert!(refused.status == 2 && !refused.err.contains(&key) && !refused.out.contains(&key), "{refused:?}");
+    }
+    // This one's rule is not of the catalogue.
+    let made_up = sample::text("nvapi-[A-Za-z0-9_-]{64}", 9).unwrap();
+    let refused = User::new().run(&["scan", &made_up]);
+    assert!(refused.status == 2 && !refused.err.contains(&made_up), "{refused:?}");
+}

@@ -8,6 +8,8 @@ use serde_json::Value;
 const DRIVER: &str = "Keyward";
 /// What a report in SARIF calls a fingerprint of ours.
 const PRINT: &str = "keyward/v1";
+/// What is wrong with lines that end before the figures.
+const CUT: &str = "it ends without its line of figures (`stats`): it was cut off";
 /// How many characters of a foreign name are repeated.
 const SHOWN: usize = 40;
 
@@ -41,13 +43,15 @@ fn whole(value: &Value) -> Result<Vec<Box<str>>, BadList> {
             prints.collect()
         }
         Some(_) => Err(bad(0, "its `findings` are no list")),
-        None => line(value, 1).map(|print| print.into_iter().collect()),
+        None if report.get("stats").is_some() => Ok(Vec::new()),
+        // Of a report with a value on each line only the first is there.
+        None => line(value, 1).and(Err(bad(0, CUT))),
     }
 }
 
 /// A report with a value on each line. `whole`: why it is not one value.
 fn lines(text: &str, whole: &serde_json::Error) -> Result<Vec<Box<str>>, BadList> {
-    let mut prints = Vec::new();
+    let (mut prints, mut is_whole) = (Vec::new(), false);
     for (content, number) in text.lines().zip(1..).filter(|(content, _)| !content.trim().is_empty()) {
         let value = serde_json::from_str(content).map_err(|error| {
             // A report in one value has many lines, of which no first one is a value.
@@ -55,8 +59,9 @@ fn lines(text: &str, whole: &serde_json::Error) -> Result<Vec<Box<str>>, BadList
             bad(number, if error.is_eof() { "it ends within the report: it was cut off" } else { "it is not JSON" })
         })?;
         prints.extend(line(&value, number)?);
+        is_whole = value.get("stats").is_some();
     }
-    Ok(prints)
+    if is_whole { Ok(prints) } else { Err(bad(0, CUT)) }
 }
 
 /// What a line of a report names: a finding, or nothing.
@@ -126,7 +131,7 @@ mod tests {
             (format!(r#"{{"findings":[{{"fingerprint":"{a}"}},{{"fingerprint":"{b}"}}],"stats":{{}}}}"#), vec![&a, &b]),
             (r#"{"findings":[],"incomplete":[],"stats":{}}"#.to_owned(), vec![]),
             (format!("{{\"fingerprint\":\"{a}\"}}\n\n{{\"incomplete\":{{}}}}\r\n{{\"stats\":{{}}}}\n"), vec![&a]),
-            (format!("{{\"fingerprint\":\"{a}\"}}"), vec![&a]),
+            (format!("{{\"fingerprint\":\"{a}\"}}\n{{\"stats\":{{}}}}"), vec![&a]),
             ("{\"stats\":{}}\n".to_owned(), vec![]),
             (format!("\u{feff}{{\"runs\":[{}]}}", sarif("Keyward", &a)), vec![&a]),
             (format!("{{\"runs\":[{},{}]}}", sarif("Other", "x"), sarif("Keyward", &b)), vec![&b]),
@@ -142,6 +147,8 @@ mod tests {
         let print = one(1);
         let foreign = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"gitleaks\u001b[2J"}},"results":[{"fingerprints":{"a":"b"}}]}]}"#;
         let bare = r#"{"runs":[{"tool":{"driver":{"name":"Keyward"}},"results":[{"ruleId":"a"}]}]}"#;
+        let lone = format!("{{\"fingerprint\":\"{print}\"}}");
+        let cut = format!("{lone}\n{lone}\n{{\"incomplete\":{{}}}}\n");
         let many = format!("{{\"fingerprint\":\"{print}\"}}\n{{\"fingerp");
         for (text, line, words) in [
             ("", 0, "it is empty"),
@@ -160,6 +167,8 @@ mod tests {
             ("{\"runs\": {}}", 0, "no SARIF"),
             ("{\"runs\": [{\"tool\": {\"driver\": {\"name\": \"Keyward\"}}}]}", 0, "not whole"),
             (&many, 2, "it ends within"),
+            (&lone, 0, "cut off"),
+            (&cut, 0, "cut off"),
         ] {
             let told = fingerprints(text).unwrap_err();
             assert!(told.line == line && told.what.contains(words), "{text:?}: {told:?}");

@@ -64,7 +64,13 @@ fn comments_fingerprints_and_baselines_leave_out_what_they_name() {
         format!("# decided on Monday\n\n{}  # a sample, until 2027-03-01\n{} # until 2026-12-31\n", print(1), print(2));
     filter.ignore(&list).unwrap();
     filter.baseline(&format!(r#"{{"findings":[{{"fingerprint":"{}"}}],"stats":{{}}}}"#, print(3))).unwrap();
-    filter.baseline(&format!("{{\"fingerprint\":\"{}\"}}\n{{\"fingerprint\":\"{}\"}}\n", print(4), print(5))).unwrap();
+    filter
+        .baseline(&format!(
+            "{{\"fingerprint\":\"{}\"}}\n{{\"fingerprint\":\"{}\"}}\n{{\"stats\":{{}}}}\n",
+            print(4),
+            print(5)
+        ))
+        .unwrap();
     let sarif = format!(
         r#"{{"runs":[{{"tool":{{"driver":{{"name":"Keyward"}}}},"results":[{{"partialFingerprints":{{"keyward/v1":"{}"}}}}]}}]}}"#,
         print(6)
@@ -86,6 +92,51 @@ fn comments_fingerprints_and_baselines_leave_out_what_they_name() {
     assert_eq!(ended.as_deref(), Some("it was allowed until 2026-12-31"));
     assert!(filter.ended(&finding(high, None), &[print(2)]).is_some());
     assert_eq!(filter.ended(&finding(high, None), &[print(7)]), None);
+}
+
+#[test]
+fn a_comment_without_a_reason_allows_nothing_and_says_so() {
+    let filter = Filter::new(Confidence::Medium, NOW);
+    for bare in
+        ["keyward:allow", "keyward:allow until 2027-03-01", "keyward:allow -", "keyward:allow: */", "keyward:allow\"}"]
+    {
+        let found = finding(Confidence::High, Some(bare));
+        assert_eq!(filter.left_out(&found, &[]), None, "{bare}");
+        let note = filter.ended(&found, &[]).unwrap();
+        assert!(note.contains("without a reason"), "{bare}: {note}");
+    }
+    let given = finding(Confidence::High, Some("keyward:allow x"));
+    assert_eq!((filter.left_out(&given, &[]), filter.ended(&given, &[])), (Some(LeftOut::Allowed), None));
+}
+
+#[test]
+fn only_the_word_itself_allows() {
+    for line in [
+        "# keyward:allowance reason",
+        "xkeyward:allow reason",
+        "_keyward:allow a",
+        "keyward:allow-list a",
+        "keyward:allow_x",
+    ] {
+        assert_eq!(allowing(line.as_bytes()), None, "{line}");
+    }
+    for line in ["--keyward:allow a", "#keyward:allow: a", "<!--keyward:allow-->", "keyward:allowed, keyward:allow a"] {
+        assert!(allowing(line.as_bytes()).is_some(), "{line}");
+    }
+}
+
+#[test]
+fn the_last_day_of_the_calendar_is_a_day() {
+    let permission = Permission::parse("keyward:allow a test key until 9999-12-31");
+    assert!(permission.holds(NOW) && permission.ends.is_some(), "{permission:?}");
+    assert!(!Permission::parse("keyward:allow a test key until 9999-12-32").holds(NOW));
+}
+
+#[test]
+fn a_list_may_begin_with_a_mark_of_the_byte_order() {
+    let mut filter = Filter::new(Confidence::Medium, NOW);
+    filter.ignore(&format!("\u{feff}{}\n", print(9))).unwrap();
+    assert_eq!(filter.left_out(&finding(Confidence::High, None), &[print(9)]), Some(LeftOut::Ignored));
 }
 
 #[test]
