@@ -1,6 +1,7 @@
 //! Turns what is stored into stretches of plain bytes: unpacks archives within archives, reads rows out of databases,
 //! decodes wide characters, and cuts large contents into windows. All in memory, within bounds, nothing on the disk.
 
+mod inflate;
 mod kind;
 mod mail;
 mod markup;
@@ -179,6 +180,8 @@ impl<'a> Unpack<'a> {
             }
             Kind::Zip => self.deeper(|this| this.zip(&mut Whole(Cursor::new(bytes)))),
             Kind::Sqlite => self.deeper(|this| this.sqlite(&mut Whole(Cursor::new(bytes)))),
+            Kind::Pdf => self.pdf(bytes),
+            Kind::Png => self.png(bytes),
             other => self.in_order(other, &mut &*bytes),
         }
     }
@@ -202,6 +205,14 @@ impl<'a> Unpack<'a> {
         match kind {
             Kind::Zip => self.deeper(|this| this.zip(file)),
             Kind::Sqlite => self.deeper(|this| this.sqlite(file)),
+            Kind::Pdf | Kind::Png => {
+                let mut outer = Outer::new(file);
+                self.whole(head, &mut outer);
+                if let Some(detail) = outer.failed.take() {
+                    self.unread(Cause::Unreadable, &detail);
+                }
+                return;
+            }
             Kind::Plain | Kind::Unknown(_) => {
                 if let Kind::Unknown(name) = kind {
                     self.unknown(name);
@@ -251,6 +262,8 @@ impl<'a> Unpack<'a> {
                 self.unread(Cause::TooLarge, "the database is too large to be read as rows here: read as it is");
                 return self.text(head, reader);
             }
+        } else if matches!(kind, Kind::Pdf | Kind::Png) {
+            return self.whole(head, reader);
         } else if matches!(kind, Kind::Plain | Kind::Unknown(_)) {
             if let Kind::Unknown(name) = kind {
                 self.unknown(name);
@@ -262,6 +275,17 @@ impl<'a> Unpack<'a> {
         self.spare.give(head);
     }
 
+    /// Unpacks a document or picture in memory, as far as it may be so large; a larger one is looked at as it is.
+    fn whole(&mut self, mut head: Vec<u8>, reader: &mut dyn Read) {
+        let most = usize::try_from(self.bounds.memory).unwrap_or(usize::MAX).max(WINDOW + MARGIN);
+        if fill(&mut head, most, reader) {
+            self.memory(&head);
+            return self.spare.give(head);
+        }
+        self.unread(Cause::TooLarge, "it is too large for what is packed in it to be unpacked: read as it is");
+        self.text(head, reader);
+    }
+
     fn in_order(&mut self, kind: Kind, reader: &mut dyn Read) {
         self.deeper(|this| {
             let mut source = Peek::new(reader);
@@ -270,7 +294,9 @@ impl<'a> Unpack<'a> {
                 Kind::Tar => this.tar(&mut source),
                 Kind::Deb => this.deb(&mut source),
                 Kind::SqliteLog => this.sqlite_log(&mut source),
-                Kind::Zip | Kind::Sqlite | Kind::Unknown(_) | Kind::Plain => this.text(Vec::new(), &mut source),
+                Kind::Zip | Kind::Sqlite | Kind::Pdf | Kind::Png | Kind::Unknown(_) | Kind::Plain => {
+                    this.text(Vec::new(), &mut source)
+                }
             }
         });
     }

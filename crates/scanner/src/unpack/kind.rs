@@ -12,6 +12,10 @@ pub(super) enum Kind {
     Sqlite,
     /// The log of such a database.
     SqliteLog,
+    /// A document with packed streams in it.
+    Pdf,
+    /// A picture, which may have packed remarks.
+    Png,
     /// Packed in a way that is not unpacked here; its name.
     Unknown(&'static str),
     /// As it is.
@@ -25,9 +29,11 @@ pub(super) enum Packing {
     Bzip2,
     Xz,
     Zstd,
+    /// LZMA alone, as it was written before xz.
+    Lzma,
 }
 
-const UNKNOWN: [(&[u8], &str); 10] = [
+const UNKNOWN: [(&[u8], &str); 12] = [
     (b"7z\xbc\xaf\x27\x1c", "7z"),
     (b"Rar!\x1a\x07", "rar"),
     (b"\x04\x22\x4d\x18", "lz4"),
@@ -38,6 +44,8 @@ const UNKNOWN: [(&[u8], &str); 10] = [
     (b"\x89LZO\0\r\n\x1a\n", "lzop"),
     (b"xar!\0\x1c", "xar"),
     (b"hsqs", "squashfs"),
+    (b"# v2 git bundle\n", "a git bundle"),
+    (b"# v3 git bundle\n", "a git bundle"),
 ];
 
 pub(super) fn kind(head: &[u8]) -> Kind {
@@ -65,6 +73,12 @@ pub(super) fn kind(head: &[u8]) -> Kind {
     if head.starts_with(b"!<arch>\ndebian-binary") {
         return Kind::Deb;
     }
+    if head.starts_with(b"%PDF-") {
+        return Kind::Pdf;
+    }
+    if head.starts_with(super::inflate::PNG) {
+        return Kind::Png;
+    }
     if super::tar::is_header(head) {
         return Kind::Tar;
     }
@@ -83,6 +97,18 @@ pub(super) fn packing(head: &[u8]) -> Option<Packing> {
         | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Some(Packing::Bzip2),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Packing::Xz),
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Packing::Zstd),
+        [0x5d, 0, 0, ..] if is_lzma(head) => Some(Packing::Lzma),
         _ => None,
     }
+}
+
+/// LZMA alone has no mark of its own. What all programs write that make it: how the coder is set, a dictionary of a round
+/// size, a size that is not known or can be, and the coder's first byte, which is zero.
+fn is_lzma(head: &[u8]) -> bool {
+    let [_, a, b, c, d, size @ .., 0] = head.get(..14).unwrap_or_default() else { return false };
+    let dictionary = u32::from_le_bytes([*a, *b, *c, *d]);
+    let size = size.iter().rev().fold(0_u64, |size, byte| size << 8 | u64::from(*byte));
+    let is_round = dictionary.is_power_of_two()
+        || dictionary.checked_mul(2).is_some_and(|twice| twice % 3 == 0 && (twice / 3).is_power_of_two());
+    is_round && (size == u64::MAX || (1..1 << 40).contains(&size))
 }

@@ -1,4 +1,4 @@
-//! Single packed streams: gzip, bzip2, xz, zstd, one after another as `cat` joins them.
+//! Single packed streams: gzip, bzip2, xz, LZMA alone, zstd, one after another as `cat` joins them.
 
 use super::{
     Unpack,
@@ -8,7 +8,7 @@ use super::{
 use crate::Cause;
 use bzip2::bufread::BzDecoder;
 use flate2::bufread::GzDecoder;
-use lzma_rust2::XzReader;
+use lzma_rust2::{LzmaReader, XzReader};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder, errors::FrameDecoderError};
 use std::io::{self, BufRead, Read};
 
@@ -20,6 +20,7 @@ enum State<'a, 'r> {
     Gzip(GzDecoder<&'a mut Peek<'r>>),
     Bzip2(BzDecoder<&'a mut Peek<'r>>),
     Xz(Box<XzReader<&'a mut Peek<'r>>>),
+    Lzma(Box<LzmaReader<&'a mut Peek<'r>>>),
     Zstd(Box<StreamingDecoder<&'a mut Peek<'r>, FrameDecoder>>),
     Failed,
 }
@@ -59,6 +60,10 @@ impl Read for Streams<'_, '_> {
                     0 => (0, State::Between(stream.into_inner())),
                     count => (count, State::Xz(stream)),
                 },
+                State::Lzma(mut stream) => match stream.read(into)? {
+                    0 => (0, State::Between(stream.into_inner())),
+                    count => (count, State::Lzma(stream)),
+                },
                 State::Zstd(mut stream) => match stream.read(into)? {
                     0 => (0, State::Between(stream.into_inner())),
                     count => (count, State::Zstd(stream)),
@@ -81,7 +86,7 @@ fn begin<'a, 'r>(source: &'a mut Peek<'r>) -> io::Result<State<'a, 'r>> {
             source.consume(zeros);
             continue;
         }
-        let head = source.peek(10)?;
+        let head = source.peek(14)?;
         return Ok(match packing(head) {
             None => State::Between(source),
             Some(Packing::Gzip) => State::Gzip(GzDecoder::new(source)),
@@ -89,6 +94,10 @@ fn begin<'a, 'r>(source: &'a mut Peek<'r>) -> io::Result<State<'a, 'r>> {
             Some(Packing::Xz) => {
                 let most = u32::try_from(DICTIONARY >> 10).unwrap_or(u32::MAX);
                 State::Xz(Box::new(XzReader::new_mem_limit(source, false, most)))
+            }
+            Some(Packing::Lzma) => {
+                let most = u32::try_from(DICTIONARY >> 10).unwrap_or(u32::MAX);
+                State::Lzma(Box::new(LzmaReader::new_mem_limit(source, most, None)?))
             }
             Some(Packing::Zstd) => {
                 if let [0x50..=0x5f, _, _, _, a, b, c, d, ..] = *head {

@@ -168,7 +168,7 @@ impl Unpack<'_> {
     /// Reads an archive in a file, by its directory; then what the directory does not name.
     pub(super) fn zip(&mut self, file: &mut dyn Store) {
         let done = directory(file).and_then(|found| match found {
-            Some(directory) => self.zip_by_directory(file, &directory),
+            Some(directory) => self.zip_by_directory(file, &directory, 0),
             None => {
                 self.unread(
                     Cause::Corrupt,
@@ -191,12 +191,14 @@ impl Unpack<'_> {
         let is_one = file.seek(SeekFrom::Start(directory.span.start)).is_ok()
             && file.read_exact(&mut first).is_ok()
             && first == *b"PK\x01\x02";
-        if is_one && self.zip_by_directory(file, &directory).is_err() {
+        if is_one && self.zip_by_directory(file, &directory, directory.before).is_err() {
             self.unread(Cause::Corrupt, "the archive behind it cannot be read");
         }
     }
 
-    fn zip_by_directory(&mut self, file: &mut dyn Store, directory: &Directory) -> io::Result<()> {
+    /// Reads the members that a directory names, then what lies between them, from `front` on: the archive's own front,
+    /// or the file's where other archives lie before it.
+    fn zip_by_directory(&mut self, file: &mut dyn Store, directory: &Directory, front: u64) -> io::Result<()> {
         let mut covered = Vec::new();
         let mut at = directory.span.start;
         let mut batch = Vec::new();
@@ -220,7 +222,7 @@ impl Unpack<'_> {
             }
             at += long(read);
         }
-        self.zip_gaps(file, covered, directory)
+        self.zip_gaps(file, covered, directory, front)
     }
 
     /// Reads what no entry of the directory covers: members that were taken out of it, and whatever else lies there.
@@ -229,10 +231,11 @@ impl Unpack<'_> {
         file: &mut dyn Store,
         mut covered: Vec<Range<u64>>,
         directory: &Directory,
+        front: u64,
     ) -> io::Result<()> {
         covered.sort_unstable_by_key(|range| range.start);
         covered.push(directory.span.start..directory.span.end);
-        let mut free_from = directory.before;
+        let mut free_from = front;
         for range in covered {
             if range.start.saturating_sub(free_from) >= GAP && !self.is_done() {
                 file.seek(SeekFrom::Start(free_from))?;

@@ -40,6 +40,26 @@ for name, method in [("stored", 0), ("deflated", 8)]:
     zipped([("a.txt", text), ("b.txt", text)], method, pipe)
     save("piped-" + name + ".zip", pipe.content)
 save("nested.zip", zipped([("in/inner.jar", zipped([("x.properties", text)]))]))
+save("joined.zip", zipped([("a.txt", text)]) + zipped([("b.txt", b"nothing"), ("c.txt", b"nothing either")]))
+save("alone.lzma", lzma.compress(text, format=lzma.FORMAT_ALONE))
+save("alone.tar.lzma", lzma.compress(tarred([("etc/.env", text)]), format=lzma.FORMAT_ALONE))
+import struct, zlib
+def pdf(text, more=b""):
+    out = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n"
+    for extra, content in [(b"", zlib.compress(text)), (b"", b""), (b" /Subtype /Image", b"no deflated content")]:
+        out += b"2 0 obj\n<< /Filter /FlateDecode%s /Length %d >>\nstream\n%s\nendstream\nendobj\n" % (extra, len(content), content)
+    return out + b"trailer\n<< /Root 1 0 R %s>>\n%%%%EOF\n" % more
+save("a.pdf", pdf(text))
+save("large.pdf", pdf(text) + b"% filling\n" * 200000)
+save("locked.pdf", pdf(bytes(range(200)), b"/Encrypt 9 0 R "))
+save("broken.pdf", pdf(text)[:-140].replace(b"stream\nx", b"stream\n!"))
+def png(chunks):
+    out = b"\x89PNG\r\n\x1a\n"
+    for kind, data in [(b"IHDR", bytes(13))] + chunks + [(b"IEND", b"")]:
+        out += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return out
+z = zlib.compress(text)
+save("a.png", png([(b"zTXt", b"Comment\0\0" + z), (b"iTXt", b"Title\0\1\0en\0titel\0" + z), (b"iTXt", b"Plain\0\0\0\0\0plain"), (b"tEXt", b"a\0b")]))
 save("behind.run", b"#!/bin/sh\nexec unzip $0\n" + zipped([("a.txt", text)]))
 long = "d/" * 80 + "name.txt"
 for name, form in [("ustar", tarfile.USTAR_FORMAT), ("gnu", tarfile.GNU_FORMAT), ("pax", tarfile.PAX_FORMAT)]:
@@ -88,6 +108,12 @@ fn members_are_found_in_every_kind_of_archive() {
         ("piped-deflated.zip", vec!["a.txt", "b.txt"]),
         ("nested.zip", vec!["in/inner.jar > x.properties"]),
         ("behind.run", vec!["a.txt"]),
+        ("joined.zip", vec!["a.txt"]),
+        ("alone.lzma", vec![""]),
+        ("alone.tar.lzma", vec!["etc/.env"]),
+        ("a.pdf", vec!["stream 1"]),
+        ("large.pdf", vec!["stream 1"]),
+        ("a.png", vec!["Comment", "Title"]),
         ("ustar.tar", vec![&*long]),
         ("gnu.tar", vec![&*long]),
         ("pax.tar", vec![&*long]),
@@ -126,13 +152,21 @@ fn what_cannot_be_unpacked_is_told() {
         ("lzma.zip", Cause::Unsupported, "dir/a.txt"),
         ("locked.zip", Cause::Encrypted, "s"),
         ("deep.gz", Cause::TooDeep, ""),
+        ("locked.pdf", Cause::Encrypted, ""),
+        ("broken.pdf", Cause::Corrupt, "stream 1"),
     ] {
         let told = unpack(&fs::read(folder.path().join(name)).unwrap());
         let unread: Vec<_> = told.unread.iter().map(|one| (one.cause, one.within.join(" > "))).collect();
         assert!(unread.contains(&(cause, way.to_owned())), "{name}: {unread:?}");
         assert_eq!(told.found, [], "{name}");
     }
-    for magic in [&b"7z\xbc\xaf\x27\x1c"[..], b"Rar!\x1a\x07\x01\0", b"\x04\x22\x4d\x18"] {
+    for magic in [
+        &b"7z\xbc\xaf\x27\x1c"[..],
+        b"Rar!\x1a\x07\x01\0",
+        b"\x04\x22\x4d\x18",
+        b"# v2 git bundle\n",
+        b"# v3 git bundle\n",
+    ] {
         let told = unpack(&[magic, b"-- stored: ", NEEDLE.as_bytes()].concat());
         assert_eq!(told.causes(), [Cause::Unsupported]);
         assert_eq!(told.found.len(), 1, "what is stored as it is shows all the same");
