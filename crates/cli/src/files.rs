@@ -232,7 +232,7 @@ mod tests {
         assert!(try_deliver(&nowhere).unwrap_err().error.contains("make the folder first"));
         assert!(deliver(&nowhere, b"report").is_err() && !folder.path().join("not").exists());
         // A disk that is full while the report is written leaves nothing of it behind.
-        let full = |file: &mut File| file.write_all(b"part").and(Err(io::ErrorKind::StorageFull.into()));
+        let full = |file: &mut File| file.write_all(b"part").and_then(|()| Err(io::ErrorKind::StorageFull.into()));
         assert!(overwrite(&folder.path().join("part.json"), full).unwrap_err().error.contains("cannot write"));
         assert_eq!(names(), before);
         assert!(is_channel(Path::new("/dev/null")) && !is_channel(folder.path()) && !is_channel(&link));

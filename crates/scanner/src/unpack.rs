@@ -295,7 +295,7 @@ impl<'a> Unpack<'a> {
                 Kind::Deb => this.deb(&mut source),
                 Kind::SqliteLog => this.sqlite_log(&mut source),
                 Kind::Zip | Kind::Sqlite | Kind::Pdf | Kind::Png | Kind::Unknown(_) | Kind::Plain => {
-                    this.text(Vec::new(), &mut source)
+                    this.text(Vec::new(), &mut source);
                 }
             }
         });

@@ -17,7 +17,7 @@ use crate::{
 };
 use anchors::Anchors;
 use keyward_scanner::{
-    Confidence, Filter, Fingerprinter, Hints, Hit, LeftOut, Matcher, Outcome, Push,
+    Confidence, Filter, Fingerprinter, Hints, Hit, LeftOut, Outcome, Push,
     report::{Format, Left, Report, Row},
 };
 use std::{os::unix::ffi::OsStrExt, path::PathBuf};
@@ -179,10 +179,12 @@ impl Scan {
         self.output.as_deref().map_or(Ok(()), files::try_deliver)?;
         let server = if self.contain { Some(ours::Server::find(app).await?) } else { None };
         let filter = self.filter(app)?;
-        let matcher = work::matcher(&self, app)?;
-        self.refuse_keys(&matcher)?;
+        self.refuse_keys(app)?;
         let work::Worked { outcome, stopped, mut interrupts } = work::run(&self, app).await?;
         let mut report = Report { stopped, ..self.sift(app, outcome, &filter) };
+        // Most scans find nothing, and have no names to tell.
+        let bare = report.rows.is_empty() && report.missed.is_empty() && report.unlisted.is_empty();
+        let matcher = if bare { None } else { Some(work::matcher(&self, app)?) };
         let mut undone = Vec::new();
         // Whoever stops a scan wants nobody asked any more, and nothing done.
         if !report.rows.is_empty() && !self.offline && !report.stopped {
@@ -193,7 +195,7 @@ impl Scan {
             if let Some(server) = server {
                 self.resift(&mut report, &filter, server.fingerprinter());
                 // Names are strangers', and may be secrets. Only now: lists and fingerprints go by them as they are.
-                report.conceal(&matcher);
+                matcher.iter().for_each(|matcher| report.conceal(matcher));
                 match server.name(&mut report.rows).await {
                     Ok(()) if self.contain => undone = ours::contain(app, &server, &mut report.rows, self.yes).await?,
                     Ok(()) => {}
@@ -213,7 +215,7 @@ impl Scan {
             }
         }
         report.sort();
-        report.conceal(&matcher);
+        matcher.iter().for_each(|matcher| report.conceal(matcher));
         Failure::unless_closed(self.show(app, &report))?;
         if let Some(failure) = undone.into_iter().next() {
             return Err(failure);
@@ -235,9 +237,14 @@ impl Scan {
     }
 
     /// Refuses a key where a path belongs: what is wrong with the path would repeat it.
-    fn refuse_keys(&self, matcher: &Matcher) -> Result<(), Failure> {
-        let (places, mut is_key) = (self.places(), false);
-        for place in places.iter().filter(|place| place.symlink_metadata().is_err()) {
+    fn refuse_keys(&self, app: &App) -> Result<(), Failure> {
+        let (mut places, mut is_key) = (self.places(), false);
+        places.retain(|place| place.symlink_metadata().is_err());
+        if places.is_empty() {
+            return Ok(());
+        }
+        let matcher = work::matcher(self, app)?;
+        for place in &places {
             let look = &mut |hit: Hit| is_key |= hit.confidence > Confidence::Low;
             matcher.look(place.as_os_str().as_bytes(), &Hints::default(), look);
         }

@@ -45,7 +45,7 @@ fn whole(value: &Value) -> Result<Vec<Box<str>>, BadList> {
         Some(_) => Err(bad(0, "its `findings` are no list")),
         None if report.get("stats").is_some() => Ok(Vec::new()),
         // Of a report with a value on each line only the first is there.
-        None => line(value, 1).and(Err(bad(0, CUT))),
+        None => line(value, 1).and_then(|_| Err(bad(0, CUT))),
     }
 }
 
