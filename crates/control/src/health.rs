@@ -156,7 +156,10 @@ pub(crate) async fn put(
         row_version: None,
     };
     let mut write = control.store().write(finder.actor, finder.source, control.now()).await?;
-    write.put_credential_health(&found).await?;
+    // Something newer may have been stored since it was looked at above: a verification, while a report was on its way.
+    if !write.put_newer_credential_health(&found).await? {
+        return Ok(());
+    }
     control.commit(write, vec![change]).await?;
     publish::route(control, row.project, &row.provider).await
 }

@@ -64,6 +64,12 @@ statements! {
         on conflict (credential_id) do update set state = excluded.state, cause = excluded.cause,
         remedy = excluded.remedy, http_status = excluded.http_status, checked_at = excluded.checked_at,
         out_until = excluded.out_until";
+    PUT_NEWER_HEALTH = "insert into credential_health
+        (credential_id, state, cause, remedy, http_status, checked_at, out_until)
+        values ($1, $2, $3, $4, $5, $6, $7)
+        on conflict (credential_id) do update set state = excluded.state, cause = excluded.cause,
+        remedy = excluded.remedy, http_status = excluded.http_status, checked_at = excluded.checked_at,
+        out_until = excluded.out_until where credential_health.checked_at <= excluded.checked_at";
 }
 
 row! {
@@ -430,10 +436,22 @@ impl Write {
     /// # Errors
     /// [`Error::Dangling`] without the credential; the database's.
     pub async fn put_credential_health(&mut self, row: &CredentialHealthRow) -> Result<(), Error> {
+        self.put_health(PUT_HEALTH, row).await.map(drop)
+    }
+
+    /// Stores what was found out about a credential, unless something newer is known. Answers whether it was stored.
+    ///
+    /// # Errors
+    /// [`Error::Dangling`] without the credential; the database's.
+    pub async fn put_newer_credential_health(&mut self, row: &CredentialHealthRow) -> Result<bool, Error> {
+        Ok(self.put_health(PUT_NEWER_HEALTH, row).await? > 0)
+    }
+
+    async fn put_health(&mut self, sql: &'static str, row: &CredentialHealthRow) -> Result<u64, Error> {
         run!(
             self,
             "a credential's health",
-            PUT_HEALTH,
+            sql,
             row.credential.uuid(),
             row.state.as_str(),
             row.cause.as_deref(),
@@ -442,6 +460,5 @@ impl Write {
             row.checked_at,
             row.out_until
         )
-        .map(drop)
     }
 }

@@ -52,6 +52,16 @@ pub(crate) async fn versions_and_health(bed: Bed) {
     write.put_credential_health(&health).await.unwrap();
     rows::commit(write).await;
     assert_eq!(store.credential_health(first.id).await.unwrap(), Some(health.clone()));
+    assert_eq!(store.credential_healths().await.unwrap(), [health.clone()]);
+
+    // What was found out earlier says nothing against it, whenever it arrives.
+    for (later, stored) in [(-1, false), (0, true), (1, true)] {
+        let late =
+            CredentialHealthRow { state: "dead".to_owned(), checked_at: health.checked_at + later, ..health.clone() };
+        let mut write = rows::begin(&store).await;
+        assert_eq!(write.put_newer_credential_health(&late).await.unwrap(), stored, "{later}");
+        drop(write);
+    }
     assert_eq!(store.credential_healths().await.unwrap(), [health]);
 
     // A name is taken in its project and provider, until its holder is revoked.
