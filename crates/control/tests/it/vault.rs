@@ -1,10 +1,10 @@
 //! The keyring's rotation, also across a kill; and the recovery identity with its proof.
 
-use crate::app::{App, Begin, START, marked_secret, text};
+use crate::app::{App, Begin, START, made_up, marked_secret, text};
 use axum::http::Method;
 use keyward_control::keyring;
-use keyward_domain::digest;
-use keyward_vault::{Vault, recovery};
+use keyward_domain::{audit::Actor, digest};
+use keyward_vault::{Vault, recovery, seal};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -58,6 +58,50 @@ async fn a_rotation_moves_every_secret_and_is_picked_up_after_a_kill() {
     for credential in &route.credentials {
         next.vault.open(&credential.place, &credential.sealed).expect("what the gateway holds still opens");
     }
+}
+
+/// Whether every secret's row names the wrapping key that its bytes are under.
+async fn rows_name_their_keys(app: &App) -> bool {
+    let rows = app.store.current_versions().await.unwrap();
+    rows.iter().all(|row| row.wrapping_key == seal::inspect(&row.sealed).unwrap().wrapping_key.to_string())
+}
+
+#[tokio::test]
+async fn rotations_while_secrets_move_leave_none_behind() {
+    let app = App::new().await;
+    app.recovery().await;
+    app.project("shop").await;
+    for number in 0..60 {
+        app.credential("shop", &format!("c{number}"), &marked_secret()).await;
+    }
+    let _jobs = app.control.start_jobs();
+    for _ in 0..10 {
+        let before = app.get("/vault").await["rewrap"]["done"].clone();
+        app.post("/vault/rotate", Value::Null).await;
+        // The next rotation falls into the middle of the move.
+        until(&app, |vault| vault["rewrap"]["done"] != before || vault["rewrap"]["state"] == "idle").await;
+        assert!(rows_name_their_keys(&app).await);
+    }
+    until(&app, |vault| vault["rewrap"]["state"] == "idle").await;
+    assert!(rows_name_their_keys(&app).await);
+    let left = until(&app, |vault| !states(vault).iter().any(|(_, state)| state == "retiring")).await;
+    assert_eq!(states(&left).iter().filter(|(_, state)| state == "active").count(), 1);
+}
+
+#[tokio::test]
+async fn a_row_that_names_the_wrong_key_gets_the_right_one() {
+    let app = App::new().await;
+    app.recovery().await;
+    app.project("shop").await;
+    app.credential("shop", "main", &marked_secret()).await;
+    let row = app.store.current_versions().await.unwrap().pop().unwrap();
+    let mut write = app.store.write(Actor::Operator, None, START).await.unwrap();
+    write.rewrap_credential_version(&row, &row.sealed, "0000000000000000").await.unwrap();
+    write.commit(vec![made_up("somebody.else", "nothing", "nothing")]).await.unwrap();
+    assert_eq!(app.get("/vault").await["rewrap"]["state"], "running");
+    let _jobs = app.control.start_jobs();
+    until(&app, |vault| vault["rewrap"]["state"] == "idle").await;
+    assert!(rows_name_their_keys(&app).await);
 }
 
 #[tokio::test]
