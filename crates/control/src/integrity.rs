@@ -3,7 +3,7 @@
 //!
 //! The fields and their order are fixed for ever; a new field goes to the end.
 
-use keyward_domain::{Environment, KeyId, ProjectId};
+use keyward_domain::Environment;
 use keyward_store::{BudgetRow, CredentialRow, EnvironmentRow, Error, KeyRow, ProjectRow, RatesRow, Store, TokenRow};
 use keyward_vault::Vault;
 
@@ -31,7 +31,7 @@ pub(crate) trait Guarded: Sized {
     fn again(store: &Store, row: &Self) -> impl Future<Output = Result<Option<Self>, Error>> + Send;
 
     /// Everything that grants or limits power.
-    fn fields(&self) -> Vec<Vec<u8>>;
+    fn fields(&self) -> Fields;
 
     /// The stored code.
     fn code(&self) -> &[u8];
@@ -44,33 +44,62 @@ pub(crate) trait Guarded: Sized {
 #[must_use]
 pub(crate) fn holds<R: Guarded>(vault: &Vault, row: &R) -> bool {
     let fields = row.fields();
-    let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+    let fields = fields.slices();
     vault.row_mac_holds(R::KIND, &row.record(), &fields, row.code())
 }
 
 /// Puts the code over a row that is about to be written.
 pub(crate) fn seal<R: Guarded>(vault: &Vault, row: &mut R) {
     let fields = row.fields();
-    let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+    let fields = fields.slices();
     let code = vault.row_mac(R::KIND, &row.record(), &fields);
     *row.code_mut() = code.to_vec();
 }
 
+/// The fields of a row, one after the other.
+#[derive(Default)]
+pub(crate) struct Fields {
+    bytes: Vec<u8>,
+    /// Where each field ends.
+    ends: Vec<usize>,
+}
+
+impl Fields {
+    fn bytes(mut self, value: &[u8]) -> Self {
+        self.bytes.extend_from_slice(value);
+        self.ends.push(self.bytes.len());
+        self
+    }
+
+    fn text(self, value: &str) -> Self {
+        self.bytes(value.as_bytes())
+    }
+
+    fn number(self, value: i64) -> Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    fn unsigned(self, value: u64) -> Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    /// Nothing and an empty value are two things.
+    fn optional<T>(mut self, value: Option<T>, put: impl FnOnce(Self, T) -> Self) -> Self {
+        self.bytes.push(u8::from(value.is_some()));
+        match value {
+            Some(value) => put(self, value),
+            None => self.bytes(&[]),
+        }
+    }
+
+    pub(crate) fn slices(&self) -> Vec<&[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default()).collect()
+    }
+}
+
 fn text(value: &str) -> Vec<u8> {
     value.as_bytes().to_vec()
-}
-
-fn number(value: i64) -> Vec<u8> {
-    value.to_be_bytes().to_vec()
-}
-
-fn unsigned(value: u64) -> Vec<u8> {
-    value.to_be_bytes().to_vec()
-}
-
-/// Nothing and an empty value are two things.
-fn optional(value: Option<Vec<u8>>) -> Vec<u8> {
-    value.map_or_else(|| vec![0], |bytes| [vec![1], bytes].concat())
 }
 
 impl Guarded for ProjectRow {
@@ -100,15 +129,14 @@ impl Guarded for ProjectRow {
         store.project(row.id).await
     }
 
-    fn fields(&self) -> Vec<Vec<u8>> {
-        vec![
-            text(&self.name),
-            text(&self.status),
-            text(&self.policy),
-            number(self.created_at),
-            optional(self.archived_at.map(number)),
-            number(self.row_version),
-        ]
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .text(&self.name)
+            .text(&self.status)
+            .text(&self.policy)
+            .number(self.created_at)
+            .optional(self.archived_at, Fields::number)
+            .number(self.row_version)
     }
 
     fn code(&self) -> &[u8] {
@@ -148,8 +176,8 @@ impl Guarded for EnvironmentRow {
         Ok(stored.into_iter().find(|stored| stored.environment == row.environment))
     }
 
-    fn fields(&self) -> Vec<Vec<u8>> {
-        vec![text(&self.policy), number(self.row_version)]
+    fn fields(&self) -> Fields {
+        Fields::default().text(&self.policy).number(self.row_version)
     }
 
     fn code(&self) -> &[u8] {
@@ -188,22 +216,21 @@ impl Guarded for CredentialRow {
         store.credential(row.id).await
     }
 
-    fn fields(&self) -> Vec<Vec<u8>> {
-        vec![
-            self.project.uuid().as_bytes().to_vec(),
-            optional(self.environment.map(Environment::name).map(text)),
-            text(&self.provider),
-            text(&self.name),
-            text(&self.status),
-            optional(self.base_url.as_deref().map(text)),
-            vec![u8::from(self.allow_private)],
-            unsigned(u64::from(self.order)),
-            unsigned(u64::from(self.weight)),
-            unsigned(self.version),
-            self.fingerprint.clone(),
-            number(self.created_at),
-            number(self.row_version),
-        ]
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .bytes(self.project.uuid().as_bytes())
+            .optional(self.environment.map(Environment::name), Fields::text)
+            .text(&self.provider)
+            .text(&self.name)
+            .text(&self.status)
+            .optional(self.base_url.as_deref(), Fields::text)
+            .bytes(&[u8::from(self.allow_private)])
+            .unsigned(u64::from(self.order))
+            .unsigned(u64::from(self.weight))
+            .unsigned(self.version)
+            .bytes(&self.fingerprint)
+            .number(self.created_at)
+            .number(self.row_version)
     }
 
     fn code(&self) -> &[u8] {
@@ -242,21 +269,20 @@ impl Guarded for KeyRow {
         store.key(row.id).await
     }
 
-    fn fields(&self) -> Vec<Vec<u8>> {
-        vec![
-            text(self.public_id.as_str()),
-            self.project.uuid().as_bytes().to_vec(),
-            text(self.environment.name()),
-            text(&self.name),
-            text(self.status.name()),
-            text(&self.style),
-            text(&self.secrets),
-            text(&self.policy),
-            optional(self.expires_at.map(number)),
-            number(self.created_at),
-            optional(self.revoked_at.map(number)),
-            number(self.row_version),
-        ]
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .text(self.public_id.as_str())
+            .bytes(self.project.uuid().as_bytes())
+            .text(self.environment.name())
+            .text(&self.name)
+            .text(self.status.name())
+            .text(&self.style)
+            .text(&self.secrets)
+            .text(&self.policy)
+            .optional(self.expires_at, Fields::number)
+            .number(self.created_at)
+            .optional(self.revoked_at, Fields::number)
+            .number(self.row_version)
     }
 
     fn code(&self) -> &[u8] {
@@ -295,16 +321,15 @@ impl Guarded for TokenRow {
         store.token(row.id).await
     }
 
-    fn fields(&self) -> Vec<Vec<u8>> {
-        vec![
-            text(&self.name),
-            text(&self.role),
-            self.hash.clone(),
-            number(self.created_at),
-            optional(self.expires_at.map(number)),
-            optional(self.revoked_at.map(number)),
-            number(self.row_version),
-        ]
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .text(&self.name)
+            .text(&self.role)
+            .bytes(&self.hash)
+            .number(self.created_at)
+            .optional(self.expires_at, Fields::number)
+            .optional(self.revoked_at, Fields::number)
+            .number(self.row_version)
     }
 
     fn code(&self) -> &[u8] {
@@ -344,20 +369,19 @@ impl Guarded for BudgetRow {
         store.budget(row.id).await
     }
 
-    fn fields(&self) -> Vec<Vec<u8>> {
-        vec![
-            text(&self.scope),
-            optional(self.project.map(ProjectId::uuid).map(|id| id.as_bytes().to_vec())),
-            optional(self.environment.map(Environment::name).map(text)),
-            optional(self.key.map(KeyId::uuid).map(|id| id.as_bytes().to_vec())),
-            number(self.amount),
-            text(&self.window),
-            text(&self.thresholds),
-            text(&self.status),
-            number(self.created_at),
-            optional(self.archived_at.map(number)),
-            number(self.row_version),
-        ]
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .text(&self.scope)
+            .optional(self.project, |fields, id| fields.bytes(id.uuid().as_bytes()))
+            .optional(self.environment.map(Environment::name), Fields::text)
+            .optional(self.key, |fields, id| fields.bytes(id.uuid().as_bytes()))
+            .number(self.amount)
+            .text(&self.window)
+            .text(&self.thresholds)
+            .text(&self.status)
+            .number(self.created_at)
+            .optional(self.archived_at, Fields::number)
+            .number(self.row_version)
     }
 
     fn code(&self) -> &[u8] {
@@ -396,13 +420,12 @@ impl Guarded for RatesRow {
         store.rates(&row.scope).await
     }
 
-    fn fields(&self) -> Vec<Vec<u8>> {
-        vec![
-            optional(self.requests_per_minute.map(unsigned)),
-            optional(self.tokens_per_minute.map(unsigned)),
-            optional(self.concurrency.map(u64::from).map(unsigned)),
-            number(self.row_version),
-        ]
+    fn fields(&self) -> Fields {
+        Fields::default()
+            .optional(self.requests_per_minute, Fields::unsigned)
+            .optional(self.tokens_per_minute, Fields::unsigned)
+            .optional(self.concurrency.map(u64::from), Fields::unsigned)
+            .number(self.row_version)
     }
 
     fn code(&self) -> &[u8] {

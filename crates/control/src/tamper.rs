@@ -233,7 +233,7 @@ impl Control {
 
 /// What tells one state of a row from another.
 fn state<R: Guarded>(row: &R) -> Vec<u8> {
-    [row.fields().concat().as_slice(), row.code()].concat()
+    [row.fields().slices().concat().as_slice(), row.code()].concat()
 }
 
 #[cfg(test)]

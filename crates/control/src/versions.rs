@@ -11,7 +11,8 @@ use keyward_store::{
     TokenRow, Write,
 };
 use keyward_vault::Vault;
-use std::{cmp::Ordering, collections::HashMap, fmt};
+use rustc_hash::FxHashMap;
+use std::{cmp::Ordering, fmt};
 
 /// The kinds of rows that grant power.
 pub(crate) const KINDS: [&str; 7] = [
@@ -64,8 +65,22 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The version that every record has reached, read at once.
-pub(crate) struct Versions(HashMap<String, AuditedVersion>);
+/// The version that every record has reached, read at once: by kind and id.
+pub(crate) struct Versions(FxHashMap<String, FxHashMap<String, Known>>);
+
+/// What the audit log knows of a record.
+#[derive(Clone, Copy)]
+struct Known {
+    version: i64,
+    /// Whether the code over the audit row that says so holds.
+    holds: bool,
+}
+
+impl Known {
+    const fn is(self, version: i64) -> bool {
+        self.holds && self.version == version
+    }
+}
 
 impl Versions {
     /// Reads them all. To be read before the rows: what is written meanwhile is then newer, which a second look explains.
@@ -81,8 +96,10 @@ impl Versions {
     /// # Errors
     /// The database's.
     pub(crate) async fn of(store: &Store, kinds: Kinds<'_>) -> Result<Self, Error> {
-        let mut all = HashMap::new();
-        let take = |found: AuditedVersion| drop(all.insert(place(&found.kind, &found.subject), found));
+        let mut all = FxHashMap::<_, FxHashMap<_, _>>::default();
+        let take = |AuditedVersion { kind, subject, version, holds }| {
+            all.entry(kind).or_default().insert(subject, Known { version, holds });
+        };
         store.each_audited_version(kinds, take).await?;
         Ok(Self(all))
     }
@@ -94,12 +111,12 @@ impl Versions {
 
     /// Whether a record has reached exactly this version.
     pub(crate) fn reached(&self, kind: &str, id: &str, version: i64) -> bool {
-        self.0.get(&place(kind, id)).is_some_and(|known| known.holds && known.version == version)
+        self.0.get(kind).and_then(|known| known.get(id)).is_some_and(|known| known.is(version))
     }
 
     /// The same, and strikes the record.
     pub(crate) fn reaches(&mut self, kind: &str, id: &str, version: i64) -> bool {
-        self.0.remove(&place(kind, id)).is_some_and(|known| known.holds && known.version == version)
+        self.0.get_mut(kind).and_then(|known| known.remove(id)).is_some_and(|known| known.is(version))
     }
 
     /// The row, or what has taken its place since it was read, if that may be used. One that is not as it should be is
@@ -117,12 +134,12 @@ impl Versions {
 
     /// Strikes a record that is still there.
     pub(crate) fn strike<R: Guarded>(&mut self, row: &R) {
-        self.0.remove(&place(R::KIND, &row.id()));
+        self.0.get_mut(R::KIND).and_then(|known| known.remove(&row.id()));
     }
 
     /// The ids of a kind that were not struck.
     pub(crate) fn left(&self, kind: &str) -> Vec<String> {
-        self.0.values().filter(|known| known.kind == kind).map(|known| known.subject.clone()).collect()
+        self.0.get(kind).into_iter().flat_map(FxHashMap::keys).cloned().collect()
     }
 }
 

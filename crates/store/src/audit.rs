@@ -2,9 +2,35 @@
 //! over each shows it when somebody did. Its rows also say which version every row that grants power has reached, so
 //! that an earlier one that was put back is noticed.
 
-use crate::{AuditSeal, Error, Store, each::each, sql::clean};
+use crate::{AuditSeal, Error, Store, each::each, packed, sql::clean};
 use keyward_domain::{AuditId, Millis, audit::AuditEntry};
 use serde::{Serialize, de::DeserializeOwned};
+
+/// Reads [`PackedAudit`]. Versions only grow, so the newest row about a record has its highest. The inner query reads one
+/// index.
+macro_rules! newest_versions {
+    ($and:literal) => {
+        concat!(
+            "select id, mac, ",
+            packed!(
+                "audit.seq",
+                "at",
+                "actor",
+                "action",
+                "subject_kind",
+                "subject",
+                "row_version",
+                "before",
+                "after",
+                "'=' || reason",
+                "'=' || source",
+            ),
+            " from (select max(seq) as seq from audit where row_version is not null",
+            $and,
+            " group by subject_kind, subject) newest join audit on audit.seq = newest.seq"
+        )
+    };
+}
 
 statements! {
     LATEST = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason, source
@@ -14,17 +40,11 @@ statements! {
     NEWEST_VERSION = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason,
         source from audit where subject_kind = $1 and subject = $2 and row_version is not null
         order by row_version desc limit 1";
-    /// Versions only grow, so the newest row about a record has its highest. The inner query reads one index.
-    NEWEST_VERSIONS = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason,
-        source from audit where seq in
-        (select max(seq) from audit where row_version is not null group by subject_kind, subject)";
-    NEWEST_VERSIONS_OF = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after,
-        reason, source from audit where seq in
-        (select max(seq) from audit where row_version is not null and subject_kind = $1 group by subject_kind, subject)";
-    NEWEST_VERSIONS_BESIDES = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after,
-        reason, source from audit where seq in
-        (select max(seq) from audit where row_version is not null and subject_kind <> $1 and subject_kind <> $2
-        group by subject_kind, subject)";
+    ONE = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason, source
+        from audit where id = $1";
+    NEWEST_VERSIONS = newest_versions!("");
+    NEWEST_VERSIONS_OF = newest_versions!(" and subject_kind = $1");
+    NEWEST_VERSIONS_BESIDES = newest_versions!(" and subject_kind <> $1 and subject_kind <> $2");
     EACH = "select seq, id, at, actor, action, subject_kind, subject, row_version, mac, before, after, reason, source
         from audit order by seq";
     EXTENT = "select (select count(*) from audit), (select coalesce(min(seq), 0) from audit),
@@ -128,17 +148,56 @@ impl StoredAudit {
 
     /// The same row with its code.
     pub(crate) fn sealed(self, seal: &dyn AuditSeal) -> Self {
-        let mac = self.covered(|fields| seal.code(self.seq, fields));
+        let mac = self.covered().with(|fields| seal.code(self.seq, fields));
         Self { mac, ..self }
     }
 
     /// Whether the row is as it was written.
     fn holds(&self, seal: &dyn AuditSeal) -> bool {
-        self.covered(|fields| seal.holds(self.seq, fields, &self.mac))
+        self.covered().with(|fields| seal.holds(self.seq, fields, &self.mac))
     }
 
-    /// Everything that the code covers besides the number. The order is fixed for ever; a new field goes to the end.
-    fn covered<T>(&self, take: impl FnOnce(&[&[u8]]) -> T) -> T {
+    fn covered(&self) -> Covered<'_> {
+        Covered {
+            id: self.id,
+            at: self.at,
+            actor: &self.actor,
+            action: &self.action,
+            subject_kind: &self.subject_kind,
+            subject: &self.subject,
+            row_version: self.row_version,
+            before: &self.before,
+            after: &self.after,
+            reason: self.reason.as_deref(),
+            source: self.source.as_deref(),
+        }
+    }
+
+    /// What it says of its record's version.
+    fn version(self, seal: &dyn AuditSeal) -> Option<AuditedVersion> {
+        let holds = self.holds(seal);
+        Some(AuditedVersion { version: self.row_version?, kind: self.subject_kind, subject: self.subject, holds })
+    }
+}
+
+/// Everything that the code covers besides the number.
+struct Covered<'a> {
+    id: AuditId,
+    at: Millis,
+    actor: &'a str,
+    action: &'a str,
+    subject_kind: &'a str,
+    subject: &'a str,
+    row_version: Option<i64>,
+    before: &'a str,
+    after: &'a str,
+    reason: Option<&'a str>,
+    source: Option<&'a str>,
+}
+
+impl Covered<'_> {
+    /// Its fields. The order is fixed for ever; a new field goes to the end.
+    fn with<T>(&self, take: impl FnOnce(&[&[u8]]) -> T) -> T {
         let given = [self.row_version.is_some(), self.reason.is_some(), self.source.is_some()].map(u8::from);
         take(&[
             self.id.uuid().as_bytes(),
@@ -152,15 +211,47 @@ impl StoredAudit {
             &self.row_version.unwrap_or(0).to_be_bytes(),
             self.before.as_bytes(),
             self.after.as_bytes(),
-            self.reason.as_deref().unwrap_or("").as_bytes(),
-            self.source.as_deref().unwrap_or("").as_bytes(),
+            self.reason.unwrap_or("").as_bytes(),
+            self.source.unwrap_or("").as_bytes(),
         ])
     }
+}
 
-    /// What it says of its record's version.
-    fn version(self, seal: &dyn AuditSeal) -> Option<AuditedVersion> {
-        let holds = self.holds(seal);
-        Some(AuditedVersion { version: self.row_version?, kind: self.subject_kind, subject: self.subject, holds })
+row! {
+    /// A row as the statements that read very many answer it.
+    struct PackedAudit {
+        id: AuditId,
+        mac: Vec<u8>,
+        rest: String,
+    }
+}
+
+impl PackedAudit {
+    /// What it says of its record's version; its id when it must be read column by column.
+    fn version(&self, seal: &dyn AuditSeal) -> Result<AuditedVersion, AuditId> {
+        self.read(seal).ok_or(self.id)
+    }
+
+    fn read(&self, seal: &dyn AuditSeal) -> Option<AuditedVersion> {
+        let [seq, at, actor, action, kind, subject, version, before, after, reason, source] =
+            packed::columns(&self.rest)?;
+        let version = version.parse().ok()?;
+        let covered = Covered {
+            id: self.id,
+            at: at.parse().ok()?,
+            actor,
+            action,
+            subject_kind: kind,
+            subject,
+            row_version: Some(version),
+            before,
+            after,
+            reason: packed::optional_text(reason)?,
+            source: packed::optional_text(source)?,
+        };
+        let seq = seq.parse().ok()?;
+        let holds = covered.with(|fields| seal.holds(seq, fields, &self.mac));
+        Some(AuditedVersion { kind: kind.to_owned(), subject: subject.to_owned(), version, holds })
     }
 }
 
@@ -225,7 +316,21 @@ impl Store {
             Kinds::Only(kind) => (NEWEST_VERSIONS_OF, std::slice::from_ref(kind)),
             Kinds::Besides(kinds) => (NEWEST_VERSIONS_BESIDES, kinds),
         };
-        self.each_audit(sql, kinds, |row| row.version(seal).into_iter().for_each(&mut take)).await
+        let mut odd = Vec::new();
+        let read = |row: PackedAudit| match row.version(seal) {
+            Ok(version) => take(version),
+            Err(id) => odd.push(id),
+        };
+        let done = on!(self.readers(), pool => {
+            let query = sqlx::query(sql);
+            each(kinds.iter().fold(query, |query, kind| query.bind(*kind)).fetch(pool), read).await
+        });
+        done.map_err(|error| self.failed(error, "the audit log"))?;
+        for id in odd {
+            let row = read!(self, fetch_optional, StoredAudit, "the audit log", ONE, id.uuid())?;
+            row.and_then(|row| row.version(seal)).into_iter().for_each(&mut take);
+        }
+        Ok(())
     }
 
     /// The numbers of the rows whose code does not hold. Reads the whole log.
@@ -236,7 +341,8 @@ impl Store {
         let seal = self.seal()?;
         let mut changed = Vec::new();
         let look = |row: StoredAudit| changed.extend((!row.holds(seal)).then_some(row.seq));
-        self.each_audit(EACH, &[], look).await?;
+        let done = on!(self.readers(), pool => each(sqlx::query(EACH).fetch(pool), look).await);
+        done.map_err(|error| self.failed(error, "the audit log"))?;
         Ok(changed)
     }
 
@@ -246,19 +352,6 @@ impl Store {
     /// The database's.
     pub async fn audit_extent(&self) -> Result<AuditExtent, Error> {
         read!(self, fetch_one, AuditExtent, "the audit log", EXTENT)
-    }
-
-    async fn each_audit(
-        &self,
-        sql: &'static str,
-        kinds: &[&str],
-        take: impl FnMut(StoredAudit) + Send,
-    ) -> Result<(), Error> {
-        let done = on!(self.readers(), pool => {
-            let query = sqlx::query(sql);
-            each(kinds.iter().fold(query, |query, kind| query.bind(*kind)).fetch(pool), take).await
-        });
-        done.map_err(|error| self.failed(error, "the audit log"))
     }
 }
 

@@ -1,15 +1,21 @@
 //! Budgets: what an organisation, a project, an environment or a key may spend in a window. A budget is never deleted;
 //! its window and its scope never change, since what was spent is counted for the three together.
 
-use crate::{Error, Store, Write, each::each};
+use crate::{Error, Store, Write, each::each, packed};
 use keyward_domain::{BudgetId, Environment, KeyId, Millis, Money, ProjectId, budget::Scope};
 use uuid::Uuid;
 
 statements! {
     BUDGET = "select id, scope, project_id, environment, key_id, amount, window_text, thresholds, status, created_at,
         updated_at, archived_at, row_version, mac from budgets where id = $1";
-    EACH_BUDGET = "select id, scope, project_id, environment, key_id, amount, window_text, thresholds, status,
-        created_at, updated_at, archived_at, row_version, mac from budgets";
+    EACH_BUDGET = concat!(
+        "select id, project_id, key_id, mac, ",
+        packed!(
+            "scope", "environment", "amount", "window_text", "thresholds", "status", "created_at", "updated_at",
+            "archived_at", "row_version",
+        ),
+        " from budgets"
+    );
     LIST = "select id, scope, project_id, environment, key_id, amount, window_text, thresholds, status, created_at,
         updated_at, archived_at, row_version, mac from budgets
         where id > $1 and ($2 = '' or scope = $2) and ($3 = '' or status = $3) order by id limit $4";
@@ -62,6 +68,46 @@ row! {
         pub row_version: i64,
         /// The caller's MAC over the row.
         pub mac: Vec<u8>,
+    }
+}
+
+row! {
+    /// A budget as the statement that reads very many answers it.
+    struct PackedBudget {
+        id: BudgetId,
+        project: Option<ProjectId>,
+        key: Option<KeyId>,
+        mac: Vec<u8>,
+        rest: String,
+    }
+}
+
+impl PackedBudget {
+    /// The budget; its id when it must be read column by column.
+    fn unpack(self) -> Result<BudgetRow, BudgetId> {
+        let id = self.id;
+        self.unpacked().ok_or(id)
+    }
+
+    fn unpacked(self) -> Option<BudgetRow> {
+        let [scope, environment, amount, window, thresholds, status, created, updated, archived, version] =
+            packed::columns(&self.rest)?;
+        Some(BudgetRow {
+            id: self.id,
+            scope: scope.to_owned(),
+            project: self.project,
+            environment: packed::optional(environment)?,
+            key: self.key,
+            amount: amount.parse().ok()?,
+            window: window.to_owned(),
+            thresholds: thresholds.to_owned(),
+            status: status.to_owned(),
+            created_at: created.parse().ok()?,
+            updated_at: updated.parse().ok()?,
+            archived_at: packed::optional(archived)?,
+            row_version: version.parse().ok()?,
+            mac: self.mac,
+        })
     }
 }
 
@@ -142,9 +188,18 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn each_budget(&self, take: impl FnMut(BudgetRow) + Send) -> Result<(), Error> {
-        let done = on!(self.readers(), pool => each(sqlx::query(EACH_BUDGET).fetch(pool), take).await);
-        done.map_err(|error| self.failed(error, "the budgets"))
+    pub async fn each_budget(&self, mut take: impl FnMut(BudgetRow) + Send) -> Result<(), Error> {
+        let mut odd = Vec::new();
+        let unpack = |row: PackedBudget| match row.unpack() {
+            Ok(row) => take(row),
+            Err(id) => odd.push(id),
+        };
+        let done = on!(self.readers(), pool => each(sqlx::query(EACH_BUDGET).fetch(pool), unpack).await);
+        done.map_err(|error| self.failed(error, "the budgets"))?;
+        for id in odd {
+            self.budget(id).await?.into_iter().for_each(&mut take);
+        }
+        Ok(())
     }
 }
 

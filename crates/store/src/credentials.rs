@@ -63,13 +63,7 @@ statements! {
         values ($1, $2, $3, $4, $5, $6, $7)
         on conflict (credential_id) do update set state = excluded.state, cause = excluded.cause,
         remedy = excluded.remedy, http_status = excluded.http_status, checked_at = excluded.checked_at,
-        out_until = excluded.out_until";
-    PUT_NEWER_HEALTH = "insert into credential_health
-        (credential_id, state, cause, remedy, http_status, checked_at, out_until)
-        values ($1, $2, $3, $4, $5, $6, $7)
-        on conflict (credential_id) do update set state = excluded.state, cause = excluded.cause,
-        remedy = excluded.remedy, http_status = excluded.http_status, checked_at = excluded.checked_at,
-        out_until = excluded.out_until where credential_health.checked_at <= excluded.checked_at";
+        out_until = excluded.out_until where credential_health.checked_at <= $8";
 }
 
 row! {
@@ -436,7 +430,7 @@ impl Write {
     /// # Errors
     /// [`Error::Dangling`] without the credential; the database's.
     pub async fn put_credential_health(&mut self, row: &CredentialHealthRow) -> Result<(), Error> {
-        self.put_health(PUT_HEALTH, row).await.map(drop)
+        self.put_health(row, Millis::MAX).await.map(drop)
     }
 
     /// Stores what was found out about a credential, unless something newer is known. Answers whether it was stored.
@@ -444,21 +438,23 @@ impl Write {
     /// # Errors
     /// [`Error::Dangling`] without the credential; the database's.
     pub async fn put_newer_credential_health(&mut self, row: &CredentialHealthRow) -> Result<bool, Error> {
-        Ok(self.put_health(PUT_NEWER_HEALTH, row).await? > 0)
+        Ok(self.put_health(row, row.checked_at).await? > 0)
     }
 
-    async fn put_health(&mut self, sql: &'static str, row: &CredentialHealthRow) -> Result<u64, Error> {
+    /// Stores it over what was found out up to a moment.
+    async fn put_health(&mut self, row: &CredentialHealthRow, over: Millis) -> Result<u64, Error> {
         run!(
             self,
             "a credential's health",
-            sql,
+            PUT_HEALTH,
             row.credential.uuid(),
             row.state.as_str(),
             row.cause.as_deref(),
             row.remedy.as_deref(),
             row.http_status.map(i64::from),
             row.checked_at,
-            row.out_until
+            row.out_until,
+            over
         )
     }
 }

@@ -1,7 +1,7 @@
 //! Virtual keys. The hashes of their secrets and their policies are JSON text, kept byte for byte as the caller wrote
 //! them, because the caller's MAC covers the text.
 
-use crate::{Error, Store, Write, each::each};
+use crate::{Error, Store, Write, each::each, packed};
 use keyward_domain::{
     Environment, KeyId, Millis, ProjectId, digest,
     grant::SecretSlot,
@@ -10,6 +10,29 @@ use keyward_domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// The columns of [`PackedKey`].
+macro_rules! packed_key {
+    () => {
+        concat!(
+            "id, project_id, mac, ",
+            packed!(
+                "public_id",
+                "environment",
+                "name",
+                "status",
+                "style",
+                "secrets",
+                "policy",
+                "expires_at",
+                "created_at",
+                "updated_at",
+                "revoked_at",
+                "row_version",
+            )
+        )
+    };
+}
+
 statements! {
     KEY = "select id, public_id, project_id, environment, name, status, style, secrets, policy, expires_at, created_at,
         updated_at, revoked_at, row_version, mac from keys where id = $1";
@@ -17,10 +40,8 @@ statements! {
         created_at, updated_at, revoked_at, row_version, mac from keys where public_id = $1";
     KEYS_BY_NAME = "select id, public_id, project_id, environment, name, status, style, secrets, policy, expires_at,
         created_at, updated_at, revoked_at, row_version, mac from keys where name = $1 order by id limit 100";
-    EACH_KEY = "select id, public_id, project_id, environment, name, status, style, secrets, policy, expires_at,
-        created_at, updated_at, revoked_at, row_version, mac from keys";
-    EACH_KEY_OF = "select id, public_id, project_id, environment, name, status, style, secrets, policy, expires_at,
-        created_at, updated_at, revoked_at, row_version, mac from keys where project_id = $1";
+    EACH_KEY = concat!("select ", packed_key!(), " from keys");
+    EACH_KEY_OF = concat!("select ", packed_key!(), " from keys where project_id = $1");
     LIST = "select id, public_id, project_id, environment, name, status, style, secrets, policy, expires_at, created_at,
         updated_at, revoked_at, row_version, mac from keys
         where id > $1 and ($2 = '' or environment = $2) and ($3 = '' or status = $3) order by id limit $4";
@@ -58,13 +79,17 @@ impl KeyStatus {
             Self::Revoked => "revoked",
         }
     }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Active, Self::Revoked].into_iter().find(|status| status.name() == name)
+    }
 }
 
 impl crate::sql::Stored for KeyStatus {
     type Raw = String;
 
     fn from_raw(raw: String) -> Option<Self> {
-        [Self::Active, Self::Revoked].into_iter().find(|status| status.name() == raw)
+        Self::named(&raw)
     }
 }
 
@@ -101,6 +126,46 @@ row! {
         pub row_version: i64,
         /// The caller's MAC over the row.
         pub mac: Vec<u8>,
+    }
+}
+
+row! {
+    /// A key as the statements that read very many answer it.
+    struct PackedKey {
+        id: KeyId,
+        project: ProjectId,
+        mac: Vec<u8>,
+        rest: String,
+    }
+}
+
+impl PackedKey {
+    /// The key; its id when it must be read column by column.
+    fn unpack(self) -> Result<KeyRow, KeyId> {
+        let id = self.id;
+        self.unpacked().ok_or(id)
+    }
+
+    fn unpacked(self) -> Option<KeyRow> {
+        let [public_id, environment, name, status, style, secrets, policy, until, created, updated, revoked, version] =
+            packed::columns(&self.rest)?;
+        Some(KeyRow {
+            id: self.id,
+            public_id: public_id.parse().ok()?,
+            project: self.project,
+            environment: environment.parse().ok()?,
+            name: name.to_owned(),
+            status: KeyStatus::named(status)?,
+            style: style.to_owned(),
+            secrets: secrets.to_owned(),
+            policy: policy.to_owned(),
+            expires_at: packed::optional(until)?,
+            created_at: created.parse().ok()?,
+            updated_at: updated.parse().ok()?,
+            revoked_at: packed::optional(revoked)?,
+            row_version: version.parse().ok()?,
+            mac: self.mac,
+        })
     }
 }
 
@@ -204,15 +269,24 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn each_key(&self, project: Option<ProjectId>, take: impl FnMut(KeyRow) + Send) -> Result<(), Error> {
+    pub async fn each_key(&self, project: Option<ProjectId>, mut take: impl FnMut(KeyRow) + Send) -> Result<(), Error> {
+        let mut odd = Vec::new();
+        let unpack = |row: PackedKey| match row.unpack() {
+            Ok(row) => take(row),
+            Err(id) => odd.push(id),
+        };
         let done = on!(self.readers(), pool => {
             let query = match project {
                 None => sqlx::query(EACH_KEY),
                 Some(project) => sqlx::query(EACH_KEY_OF).bind(project.uuid()),
             };
-            each(query.fetch(pool), take).await
+            each(query.fetch(pool), unpack).await
         });
-        done.map_err(|error| self.failed(error, "the keys"))
+        done.map_err(|error| self.failed(error, "the keys"))?;
+        for id in odd {
+            self.key(id).await?.into_iter().for_each(&mut take);
+        }
+        Ok(())
     }
 }
 

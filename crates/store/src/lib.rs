@@ -23,6 +23,7 @@ mod location;
 mod meta;
 mod migrate;
 mod objects;
+mod packed;
 mod pool;
 mod projects;
 mod rates;

@@ -17,6 +17,14 @@ macro_rules! statements {
     };
 }
 
+/// Several columns as one text in a statement, for [`crate::packed`]: `packed!("name", "status")`.
+macro_rules! packed {
+    (@place $column:literal) => { "\x1f%s" };
+    ($first:literal $(, $column:literal)* $(,)?) => {
+        concat!("format('%s", $(packed!(@place $column),)* "', ", $first, $(", ", $column,)* ")")
+    };
+}
+
 /// Runs one block on whichever database is open.
 macro_rules! on {
     ($pool:expr, $open:ident => $body:expr) => {

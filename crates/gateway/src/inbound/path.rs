@@ -25,12 +25,12 @@ fn malformed(message: &str) -> Refusal {
 
 /// Refuses paths that could mean one thing here and another upstream.
 pub(super) fn check(path: &str) -> Result<(), Refusal> {
-    if !path.starts_with('/') {
+    let Some(segments) = path.strip_prefix('/') else {
         return Err(malformed("the request target must be a path"));
-    }
+    };
     // HOT: one way through, which sees where segments begin and end.
     let mut segment = Segment::Unbegun;
-    let mut bytes = path.bytes().skip(1);
+    let mut bytes = segments.bytes();
     while let Some(byte) = bytes.next() {
         segment = match byte {
             b'/' if segment == Segment::Unbegun => {

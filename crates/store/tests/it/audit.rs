@@ -59,6 +59,28 @@ pub(crate) async fn the_highest_version_of_every_record_is_told(bed: Bed) {
     assert_eq!(other.changed_audit_rows().await.unwrap(), Vec::<i64>::new());
 }
 
+/// What stands between columns where many rows are read, may stand in a value all the same.
+pub(crate) async fn odd_texts_are_told_as_they_are(bed: Bed) {
+    let store = bed.store().await;
+    let reasons = [None, Some(""), Some("="), Some("a\u{1f}b"), Some("%s\n'")];
+    let mut expected = Vec::new();
+    for (reason, number) in reasons.into_iter().zip(1..) {
+        let subject = format!("{number}\u{1f}");
+        for subject in [subject.as_str(), subject.trim_end_matches('\u{1f}')] {
+            let reason = reason.map(str::to_owned);
+            let change = Change { reason, ..reached(subject, number) };
+            rows::begin(&store).await.commit(vec![change]).await.unwrap();
+            expected.push(version("key", subject, number, true));
+        }
+    }
+    expected.sort();
+    assert_eq!(versions(&store).await, expected);
+    for (_, subject, number, _) in &expected {
+        let one = store.audited_version("key", subject).await.unwrap().unwrap();
+        assert_eq!((one.version, one.holds), (*number, true));
+    }
+}
+
 pub(crate) async fn a_version_is_reached_once(bed: Bed) {
     let store = told(&bed).await;
     let again = rows::begin(&store).await.commit(vec![reached("a", 3)]).await;

@@ -78,6 +78,24 @@ pub(crate) async fn keys_are_listed_in_pages(bed: Bed) {
     assert!(matches!(write.insert_key(&twin).await, Err(Error::Taken { .. })));
 }
 
+/// What stands between columns where many rows are read, may stand in a value all the same.
+pub(crate) async fn keys_with_odd_texts_are_handed_over_as_they_are(bed: Bed) {
+    let store = bed.store().await;
+    let names = ["", "=", "%s", "a\u{1f}b", "\u{1f}", "ü\n", "'"];
+    let mut write = rows::begin(&store).await;
+    write.insert_project(&rows::project(0)).await.unwrap();
+    let mut all = Vec::new();
+    for (name, number) in names.into_iter().zip(0..) {
+        all.push(KeyRow { name: name.to_owned(), policy: name.to_owned(), ..rows::key(number, 0) });
+        write.insert_key(all.last().unwrap()).await.unwrap();
+    }
+    rows::commit(write).await;
+    let mut seen = Vec::new();
+    store.each_key(None, |row| seen.push(row)).await.unwrap();
+    seen.sort_by_key(|row| row.id);
+    assert_eq!(seen, all);
+}
+
 pub(crate) async fn tokens_keyring_recovery_and_facts(bed: Bed) {
     let store = bed.store().await;
     let mut token = rows::token(1);
