@@ -57,7 +57,6 @@ pub(crate) fn seal<R: Guarded>(vault: &Vault, row: &mut R) {
 }
 
 /// The fields of a row, one after the other.
-#[derive(Default)]
 pub(crate) struct Fields {
     bytes: Vec<u8>,
     /// Where each field ends.
@@ -65,6 +64,11 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
+    /// None yet, with room for those of most rows.
+    fn begin() -> Self {
+        Self { bytes: Vec::with_capacity(512), ends: Vec::with_capacity(16) }
+    }
+
     fn bytes(mut self, value: &[u8]) -> Self {
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len());
@@ -130,7 +134,7 @@ impl Guarded for ProjectRow {
     }
 
     fn fields(&self) -> Fields {
-        Fields::default()
+        Fields::begin()
             .text(&self.name)
             .text(&self.status)
             .text(&self.policy)
@@ -177,7 +181,7 @@ impl Guarded for EnvironmentRow {
     }
 
     fn fields(&self) -> Fields {
-        Fields::default().text(&self.policy).number(self.row_version)
+        Fields::begin().text(&self.policy).number(self.row_version)
     }
 
     fn code(&self) -> &[u8] {
@@ -217,7 +221,7 @@ impl Guarded for CredentialRow {
     }
 
     fn fields(&self) -> Fields {
-        Fields::default()
+        Fields::begin()
             .bytes(self.project.uuid().as_bytes())
             .optional(self.environment.map(Environment::name), Fields::text)
             .text(&self.provider)
@@ -270,7 +274,7 @@ impl Guarded for KeyRow {
     }
 
     fn fields(&self) -> Fields {
-        Fields::default()
+        Fields::begin()
             .text(self.public_id.as_str())
             .bytes(self.project.uuid().as_bytes())
             .text(self.environment.name())
@@ -322,7 +326,7 @@ impl Guarded for TokenRow {
     }
 
     fn fields(&self) -> Fields {
-        Fields::default()
+        Fields::begin()
             .text(&self.name)
             .text(&self.role)
             .bytes(&self.hash)
@@ -370,7 +374,7 @@ impl Guarded for BudgetRow {
     }
 
     fn fields(&self) -> Fields {
-        Fields::default()
+        Fields::begin()
             .text(&self.scope)
             .optional(self.project, |fields, id| fields.bytes(id.uuid().as_bytes()))
             .optional(self.environment.map(Environment::name), Fields::text)
@@ -421,7 +425,7 @@ impl Guarded for RatesRow {
     }
 
     fn fields(&self) -> Fields {
-        Fields::default()
+        Fields::begin()
             .optional(self.requests_per_minute, Fields::unsigned)
             .optional(self.tokens_per_minute, Fields::unsigned)
             .optional(self.concurrency.map(u64::from), Fields::unsigned)

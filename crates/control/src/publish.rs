@@ -23,6 +23,7 @@ use keyward_store::{
     BudgetRow, CredentialHealthRow, CredentialRow, CredentialVersionRow, EnvironmentRow, Error, KeyFilter, KeyRow,
     KeyStatus, Kinds, ProjectRow, Store, decode_secrets,
 };
+use rustc_hash::FxHashMap;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
@@ -244,7 +245,7 @@ pub(crate) struct Bases {
     /// None: there is a row, and it cannot be used.
     environments: HashMap<(ProjectId, Environment), Option<Policy>>,
     /// Equal policies share one allocation, and their text is read once.
-    shared: HashMap<(ProjectId, Environment, Box<str>), Option<Arc<Policy>>>,
+    shared: FxHashMap<(ProjectId, Environment, Box<str>), Option<Arc<Policy>>>,
 }
 
 /// What the keys of one project inherit from.

@@ -110,6 +110,11 @@ fn prepare_process(config: &Config) -> anyhow::Result<()> {
     }
     // The second of two servers in one process (tests) finds it installed.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    // The library gathers its first randomness for a tenth of a second: beside everything else, not before it.
+    if let Some(provider) = rustls::crypto::CryptoProvider::get_default() {
+        let random = provider.secure_random;
+        std::thread::spawn(move || drop(random.fill(&mut [0; 32])));
+    }
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard

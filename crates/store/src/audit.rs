@@ -7,7 +7,7 @@ use keyward_domain::{AuditId, Millis, audit::AuditEntry};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Reads [`PackedAudit`]. Versions only grow, so the newest row about a record has its highest. The inner query reads one
-/// index.
+/// index; in the order of the numbers every page of the log is read once.
 macro_rules! newest_versions {
     ($and:literal) => {
         concat!(
@@ -27,7 +27,7 @@ macro_rules! newest_versions {
             ),
             " from (select max(seq) as seq from audit where row_version is not null",
             $and,
-            " group by subject_kind, subject) newest join audit on audit.seq = newest.seq"
+            " group by subject_kind, subject order by seq) newest join audit on audit.seq = newest.seq"
         )
     };
 }

@@ -6,16 +6,19 @@ use std::str::FromStr;
 
 /// What stands between two columns in the statements. No value that Keyward writes has it; a row with such a value is
 /// read again, column by column.
-const BETWEEN: char = '\u{1f}';
+const BETWEEN: u8 = 0x1f;
 
 /// The columns; none when there are not exactly so many.
 pub(crate) fn columns<const COUNT: usize>(text: &str) -> Option<[&str; COUNT]> {
     let mut columns = [""; COUNT];
-    let mut found = text.split(BETWEEN);
+    let mut ends = memchr::memchr_iter(BETWEEN, text.as_bytes()).chain([text.len()]);
+    let mut start = 0;
     for column in &mut columns {
-        *column = found.next()?;
+        let end = ends.next()?;
+        *column = text.get(start..end)?;
+        start = end + 1;
     }
-    found.next().is_none().then_some(columns)
+    ends.next().is_none().then_some(columns)
 }
 
 /// A column that may be null, and is not text: nothing, or a value that can be read.
