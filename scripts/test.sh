@@ -6,8 +6,7 @@ say() { printf '==> %s\n' "$*"; }
 
 say "Fuzz targets, a smoke run of each"
 scripts/fuzz.sh
-say "Building the product and its tests"
-cargo build --locked -p keyward
+say "Building the product and its tests (the first time takes some minutes)"
 cargo nextest run --locked --workspace --no-run
 say "Running the tests"
 cargo nextest run --locked --workspace
