@@ -8,6 +8,7 @@ use keyward_domain::{
     window::SLOTS,
 };
 use keyward_store::{Error, LeaseAsk, Rolling};
+use rustc_hash::FxHashMap;
 use std::{collections::HashMap, sync::atomic::Ordering};
 
 /// This run of this node.
@@ -26,7 +27,7 @@ pub struct Node {
 /// The budgets as they were last published, which is after their rows were proven.
 #[derive(Debug, Default)]
 pub(crate) struct Budgets {
-    known: HashMap<BudgetId, Budget>,
+    known: FxHashMap<BudgetId, Budget>,
     /// Read when they are first needed, and again when the budget has changed.
     thresholds: HashMap<BudgetId, Vec<u8>>,
 }

@@ -70,11 +70,13 @@ pub(crate) async fn everything(control: &Control) -> Result<(), Error> {
     let many = ManyVersions::begin(control.store());
     let (keys, read) = (read_keys(control, &mut bases).await?, budgets::read_budgets(control).await?);
     let [key_versions, budget_versions] = many.end().await?;
+    let compared = tokio::task::spawn_blocking(move || budgets::compare(read, budget_versions));
     let grants = trusted_grants(control, &mut bases, keys, &key_versions).await?;
     let credentials = control.store().credentials(None).await?;
     let routes = routes(control, &bases, credentials, Extent::All(&versions)).await?;
     let revoked = grants.iter().filter(|grant| grant.revoked).map(|grant| grant.key).collect();
-    let budgets = budgets::trusted_budgets(control, read, budget_versions, &revoked).await?;
+    let compared = compared.await.map_err(|error| Error::Io(std::io::Error::other(error)))?;
+    let budgets = budgets::trusted_budgets(control, compared, &revoked).await?;
     let rates = budgets::all_rates(control, &mut versions).await?;
     let mut objects = Vec::new();
     control.store().each_object(|object| objects.push(object)).await?;

@@ -13,6 +13,7 @@ use keyward_store::{
 use keyward_vault::Vault;
 use rustc_hash::FxHashMap;
 use std::{cmp::Ordering, fmt};
+use uuid::{Uuid, fmt::Hyphenated};
 
 /// The kinds of rows that grant power.
 pub(crate) const KINDS: [&str; 7] = [
@@ -66,7 +67,34 @@ impl fmt::Display for Fault {
 }
 
 /// The version that every record has reached, read at once: by kind and id.
-pub(crate) struct Versions(FxHashMap<String, FxHashMap<String, Known>>);
+pub(crate) struct Versions(FxHashMap<String, FxHashMap<Subject, Known>>);
+
+/// An id. There may be very many, and nearly all are UUIDs.
+#[derive(PartialEq, Eq, Hash)]
+enum Subject {
+    Uuid(Uuid),
+    Other(Box<str>),
+}
+
+impl Subject {
+    fn of(id: &str) -> Self {
+        // Only the one form that ids are written in: another text is another id.
+        let is_plain = id.len() == Hyphenated::LENGTH && !id.bytes().any(|byte| byte.is_ascii_uppercase());
+        match Uuid::parse_str(id) {
+            Ok(uuid) if is_plain => Self::Uuid(uuid),
+            _ => Self::Other(id.into()),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uuid(uuid) => uuid.fmt(f),
+            Self::Other(id) => id.fmt(f),
+        }
+    }
+}
 
 /// What the audit log knows of a record.
 #[derive(Clone, Copy)]
@@ -98,7 +126,7 @@ impl Versions {
     pub(crate) async fn of(store: &Store, kinds: Kinds<'_>) -> Result<Self, Error> {
         let mut all = FxHashMap::<_, FxHashMap<_, _>>::default();
         let take = |AuditedVersion { kind, subject, version, holds }| {
-            all.entry(kind).or_default().insert(subject, Known { version, holds });
+            all.entry(kind).or_default().insert(Subject::of(&subject), Known { version, holds });
         };
         store.each_audited_version(kinds, take).await?;
         Ok(Self(all))
@@ -111,12 +139,12 @@ impl Versions {
 
     /// Whether a record has reached exactly this version.
     pub(crate) fn reached(&self, kind: &str, id: &str, version: i64) -> bool {
-        self.0.get(kind).and_then(|known| known.get(id)).is_some_and(|known| known.is(version))
+        self.0.get(kind).and_then(|known| known.get(&Subject::of(id))).is_some_and(|known| known.is(version))
     }
 
     /// The same, and strikes the record.
     pub(crate) fn reaches(&mut self, kind: &str, id: &str, version: i64) -> bool {
-        self.0.get_mut(kind).and_then(|known| known.remove(id)).is_some_and(|known| known.is(version))
+        self.0.get_mut(kind).and_then(|known| known.remove(&Subject::of(id))).is_some_and(|known| known.is(version))
     }
 
     /// The row, or what has taken its place since it was read, if that may be used. One that is not as it should be is
@@ -134,12 +162,12 @@ impl Versions {
 
     /// Strikes a record that is still there.
     pub(crate) fn strike<R: Guarded>(&mut self, row: &R) {
-        self.0.get_mut(R::KIND).and_then(|known| known.remove(&row.id()));
+        self.0.get_mut(R::KIND).and_then(|known| known.remove(&Subject::of(&row.id())));
     }
 
     /// The ids of a kind that were not struck.
     pub(crate) fn left(&self, kind: &str) -> Vec<String> {
-        self.0.get(kind).into_iter().flat_map(FxHashMap::keys).cloned().collect()
+        self.0.get(kind).into_iter().flat_map(FxHashMap::keys).map(Subject::to_string).collect()
     }
 }
 
@@ -184,5 +212,23 @@ impl Control {
         row.set_row_version(stored.max(reached).saturating_add(1));
         integrity::seal(self.vault(), row);
         Ok(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_is_an_id_of_its_own() {
+        let plain = "0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000";
+        let texts =
+            [plain, &plain.to_uppercase(), &plain.replace('-', ""), &format!("{{{plain}}}"), "organisation", ""];
+        let known: FxHashMap<Subject, usize> = texts.iter().map(|text| Subject::of(text)).zip(0..).collect();
+        for (number, text) in texts.iter().enumerate() {
+            assert_eq!(known.get(&Subject::of(text)), Some(&number), "{text}");
+            assert_eq!(Subject::of(text).to_string(), *text);
+        }
+        assert!(matches!(Subject::of(plain), Subject::Uuid(_)));
     }
 }

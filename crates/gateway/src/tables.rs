@@ -28,12 +28,9 @@ use keyward_domain::{
 };
 use keyward_vault::{Ready, Vault};
 use rustc_hash::FxHashMap;
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicI64, Ordering},
 };
 
 /// How many parts the table of keys has: a change copies one of them.
@@ -197,7 +194,7 @@ pub struct Tables {
 #[derive(Debug, Default)]
 struct Books {
     /// Which public id a key has, so that it can be found when it is to be forgotten.
-    by_key: HashMap<KeyId, PublicId>,
+    by_key: FxHashMap<KeyId, PublicId>,
     /// Budgets and rates by whose they are.
     above: Above,
 }

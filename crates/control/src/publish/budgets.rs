@@ -14,7 +14,7 @@ use keyward_domain::{
     snapshot::Update,
 };
 use keyward_store::{BudgetFilter, BudgetRow, Error, RatesRow};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// More budgets than this are on no key: the API refuses them.
 const PAGE: u32 = 1_000;
@@ -99,24 +99,44 @@ pub(super) async fn read_budgets(control: &Control) -> Result<Vec<ReadBudget>, E
     Ok(read)
 }
 
+/// Budgets after they were compared with what the audit log knows.
+pub(super) struct Compared {
+    /// What holds, and whose key it is on.
+    known: Vec<(Option<KeyId>, BudgetId, Option<Budget>)>,
+    /// What must be looked at more closely.
+    doubtful: Vec<BudgetId>,
+}
+
+/// Compares all budgets. Those that are archived are left out.
+pub(super) fn compare(read: Vec<ReadBudget>, mut versions: Versions) -> Compared {
+    let mut compared = Compared { known: Vec::with_capacity(read.len()), doubtful: Vec::new() };
+    for ReadBudget { id, version, holds, active, key, budget } in read {
+        let reached = versions.reaches(BudgetRow::KIND, &id.to_string(), version);
+        match (holds && reached, active) {
+            (true, true) => compared.known.push((key, id, budget)),
+            (true, false) => {}
+            (false, _) => compared.doubtful.push(id),
+        }
+    }
+    let gone = versions.left(BudgetRow::KIND);
+    compared.doubtful.extend(gone.iter().filter_map(|id| id.parse::<BudgetId>().ok()));
+    compared
+}
+
 /// All budgets that hold, but those of keys that were revoked.
 pub(super) async fn trusted_budgets(
     control: &Control,
-    read: Vec<ReadBudget>,
-    mut versions: Versions,
-    revoked: &HashSet<KeyId>,
+    Compared { known, mut doubtful }: Compared,
+    revoked: &FxHashSet<KeyId>,
 ) -> Result<Vec<Budget>, Error> {
-    let (mut budgets, mut doubtful) = (Vec::with_capacity(read.len()), Vec::new());
-    for ReadBudget { id, version, holds, active, key, budget } in read {
-        let reached = versions.reaches(BudgetRow::KIND, &id.to_string(), version);
-        let known = holds && reached;
+    let mut budgets = Vec::with_capacity(known.len());
+    for (key, id, budget) in known {
         match budget {
-            _ if known && (!active || key.is_some_and(|key| revoked.contains(&key))) => {}
-            Some(budget) if known => budgets.push(budget),
-            _ => doubtful.push(id),
+            _ if key.is_some_and(|key| revoked.contains(&key)) => {}
+            Some(budget) => budgets.push(budget),
+            None => doubtful.push(id),
         }
     }
-    doubtful.extend(versions.left(BudgetRow::KIND).iter().filter_map(|id| id.parse::<BudgetId>().ok()));
     for id in doubtful {
         budgets.extend(control.terms(id).await?.map(|terms| terms.budget));
     }

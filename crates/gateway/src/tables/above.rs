@@ -7,16 +7,17 @@ use keyward_domain::{
     budget::{Budget, Scope, SharedRates},
     grant::Grant,
 };
-use std::{collections::HashMap, sync::Arc};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
 
 /// All budgets and shared rates.
 #[derive(Debug, Default)]
 pub(super) struct Above {
-    purses: HashMap<BudgetId, Arc<Purse>>,
-    by_scope: HashMap<Scope, Vec<Arc<Purse>>>,
-    rates: HashMap<Scope, Arc<Shared>>,
+    purses: FxHashMap<BudgetId, Arc<Purse>>,
+    by_scope: FxHashMap<Scope, Vec<Arc<Purse>>>,
+    rates: FxHashMap<Scope, Arc<Shared>>,
     /// Keys of the same project share one list.
-    lists: HashMap<Option<Scope>, Arc<[Arc<Shared>]>>,
+    lists: FxHashMap<Option<Scope>, Arc<[Arc<Shared>]>>,
 }
 
 impl Above {
@@ -89,11 +90,13 @@ impl Above {
 
     /// Takes over all budgets and rates. What was used of those that stay stays.
     pub(super) fn replace(&mut self, budgets: Vec<Budget>, rates: &[SharedRates]) {
-        let wanted: std::collections::HashSet<BudgetId> = budgets.iter().map(|budget| budget.id).collect();
+        let wanted: FxHashSet<BudgetId> = budgets.iter().map(|budget| budget.id).collect();
         let gone: Vec<BudgetId> = self.purses.keys().filter(|id| !wanted.contains(id)).copied().collect();
         for id in gone {
             self.forget(&id);
         }
+        self.purses.reserve(budgets.len());
+        self.by_scope.reserve(budgets.len());
         for budget in budgets {
             self.put(budget);
         }

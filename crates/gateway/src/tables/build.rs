@@ -16,10 +16,8 @@ use keyward_domain::{
     snapshot::{Route, RouteCredential},
     token::PublicId,
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock, atomic::AtomicI64},
-};
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, OnceLock, atomic::AtomicI64};
 
 /// The state of keys whose open calls must end.
 pub(super) type Changed = Vec<Arc<Live>>;
@@ -118,7 +116,7 @@ pub(super) fn change_grants(picture: &mut Picture, grants: Vec<Grant>, books: &m
 pub(super) fn forget(
     picture: &mut Picture,
     keys: &[KeyId],
-    by_key: &mut HashMap<KeyId, PublicId>,
+    by_key: &mut FxHashMap<KeyId, PublicId>,
     changed: &mut Changed,
 ) {
     for id in keys.iter().filter_map(|key| by_key.remove(key)) {
