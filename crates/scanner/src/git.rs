@@ -18,6 +18,7 @@ mod id;
 mod index;
 mod inflate;
 mod loose;
+mod names;
 mod news;
 mod object;
 mod objects;
@@ -34,6 +35,7 @@ mod whole;
 
 pub use committed::committed;
 pub use push::Push;
+pub(crate) use repository::git_folder;
 
 use crate::{Outcome, Scan};
 use repository::Repository;

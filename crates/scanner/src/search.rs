@@ -104,12 +104,8 @@ impl<'m> Search<'m> {
             (portion.bytes_before, portion.column_before) = (len(at), len(at));
             portion.units_before = portion::units(name.get(..at).unwrap_or_default(), false);
             at += part.len() + 1;
-            if part.len() < SHORTEST {
-                continue;
-            }
-            // Without hints: a folder that is named after a vendor makes no keys of the names in it.
-            self.matcher.look(part, &Hints::default(), &mut |hit| {
-                if hit.confidence >= Confidence::High && seen.len() < MOST {
+            in_name(self.matcher, part, &mut |hit| {
+                if seen.len() < MOST {
                     seen.push(place(&portion, hit, &mut lines));
                 }
             });
@@ -179,6 +175,26 @@ impl Look for Search<'_> {
         rest.retain(|one| !self.seen.iter().rev().take(RECENT).any(|other| is_same(one, other)));
         self.seen.append(&mut rest);
     }
+}
+
+/// Whether [`Search::named`] finds something in a name.
+pub(crate) fn is_secret(matcher: &Matcher, name: &[u8]) -> bool {
+    let mut is_secret = false;
+    name.split(|byte| *byte == b'/').for_each(|part| in_name(matcher, part, &mut |_| is_secret = true));
+    is_secret
+}
+
+/// What is found in one part of a name.
+fn in_name(matcher: &Matcher, part: &[u8], found: &mut dyn FnMut(Hit)) {
+    if part.len() < SHORTEST {
+        return;
+    }
+    // Without hints: a folder that is named after a vendor makes no keys of the names in it.
+    matcher.look(part, &Hints::default(), &mut |hit| {
+        if hit.confidence >= Confidence::High {
+            found(hit);
+        }
+    });
 }
 
 /// How many lines end before a place that only moves on.

@@ -139,7 +139,7 @@ impl Change {
 impl At {
     fn status(&self, app: &mut App) -> Outcome {
         let report = Folder::of(self.repository.as_deref())?.report()?;
-        app.context.ui.answer(&report, words)?;
+        Failure::unless_closed(app.context.ui.answer(&report, words))?;
         let ours = super::items(&report).iter().any(|hook| table::at(hook, "/state") == script::OURS);
         Ok(if ours { Verdict::Yes } else { Verdict::No })
     }

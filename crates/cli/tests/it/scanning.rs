@@ -125,6 +125,41 @@ fn a_report_goes_where_it_was_sent_and_nowhere_else() {
 }
 
 #[test]
+fn a_key_in_the_place_of_a_revision_is_not_repeated() {
+    let user = User::new();
+    let place = user.path("repository").display().to_string();
+    assert!(Command::new("git").args(["init", "-q", &place]).status().unwrap().success());
+    // The last one's rule is not of the catalogue.
+    let keys = [key(10), sample::text("glpat-[A-Za-z0-9]{20}", 10).unwrap()];
+    for key in &keys {
+        for (option, revision) in [
+            ("--range", format!("{key}..HEAD")),
+            ("--range", format!("HEAD...{key}")),
+            ("--range", key.clone()),
+            ("--since", format!("{key}~1")),
+        ] {
+            let refused = user.run(&["scan", &place, "--offline", option, &revision]);
+            assert!(refused.status == 2 && !refused.err.contains(key) && !refused.out.contains(key), "{refused:?}");
+        }
+    }
+    let refused = user.run(&["scan", &place, "--offline", "--since", "v1.2.3-rc4"]);
+    assert!(refused.status == 2 && refused.err.contains("no commit is called v1.2.3-rc4"), "{refused:?}");
+}
+
+#[test]
+fn the_status_of_hooks_is_the_answer_even_when_nobody_reads_it() {
+    let user = User::new();
+    let place = user.path("repository").display().to_string();
+    assert!(Command::new("git").args(["init", "-q", &place]).status().unwrap().success());
+    let status = ["hook", "status", "--repository", &place];
+    let user = user.leaving();
+    assert_eq!(user.run(&status).status, 1);
+    for format in ["text", "json"] {
+        assert_eq!(user.run(&[&status[..], &["--format", format]].concat()).status, 1);
+    }
+}
+
+#[test]
 fn a_key_in_the_place_of_a_path_is_not_repeated() {
     let catalogue = Catalogue::embedded().unwrap();
     for provider in ["nvidia", "groq", "openai"] {

@@ -3,6 +3,7 @@
 use super::{
     id::Id,
     index::Index,
+    names::Targets,
     object::CommitHead,
     trees::{Child, Forest, Key},
 };
@@ -103,13 +104,13 @@ pub(crate) struct Spot {
     pub(crate) more: u64,
 }
 
-/// Where each of the blobs lies: one list for each.
+/// Where each of the blobs lies, and what is called by each of the names: one list for each.
 pub(crate) fn spots(
     graph: &Graph,
     forest: &Forest,
     roots: &[Root],
     indexes: &[Index],
-    targets: &FxHashMap<Id, u32>,
+    targets: &Targets,
 ) -> Vec<Vec<Spot>> {
     let mut finder = Finder::new(forest);
     for class in RANKS {
@@ -121,14 +122,18 @@ pub(crate) fn spots(
         }
         for (_, id, name) in roots.iter().filter(|(of, _, _)| of == class) {
             finder.tree(*class, id.short(), None);
-            if let Some(target) = targets.get(id) {
+            if let Some(target) = targets.blobs.get(id) {
                 finder.spot(*class, *target, Path::Told(Arc::from(&**name)), None);
             }
         }
         if *class == Where::Blob {
             for entry in indexes.iter().flat_map(|index| &index.entries) {
-                if let Some(target) = targets.get(&entry.id) {
+                if let Some(target) = targets.blobs.get(&entry.id) {
                     finder.spot(Where::Index, *target, Path::Told(Arc::from(&*entry.path)), None);
+                }
+                for (target, end) in targets.names_in(&entry.path, entry.is_folder() || entry.is_gitlink()) {
+                    let path = entry.path.get(..end).unwrap_or_default();
+                    finder.spot(Where::Index, target, Path::Told(Arc::from(path)), None);
                 }
             }
         }
@@ -142,23 +147,30 @@ pub(crate) fn spots(
     let Finder { spots, paths, lists, .. } = finder;
     drop(lists);
     let mut texts: FxHashMap<u32, Arc<[u8]>> = FxHashMap::default();
+    let mut left = TEXTS;
     for ((target, path), Found { place, commits, more }) in spots {
         let path = match path {
             Path::Told(path) => path,
-            Path::Parts(parts) => Arc::clone(texts.entry(parts).or_insert_with(|| paths.text(forest, parts).into())),
+            Path::Parts(parts) => {
+                Arc::clone(texts.entry(parts).or_insert_with(|| paths.text(forest, parts, &mut left).into()))
+            }
         };
         if let Some(spots) = usize::try_from(target).ok().and_then(|at| all.get_mut(at)) {
             spots.push(Spot { place, path, commits, more });
         }
     }
-    for (id, target) in targets {
-        let Some(spots) = usize::try_from(*target).ok().and_then(|at| all.get_mut(at)) else { continue };
-        if spots.is_empty() {
-            let path = forest.any_name(*target).map_or_else(|| Arc::from(id.hex().as_bytes()), Arc::from);
+    let is_lost = |target: u32| usize::try_from(target).ok().and_then(|at| all.get(at)).is_some_and(Vec::is_empty);
+    let mut lost: FxHashMap<u32, Arc<[u8]>> =
+        forest.any_names(is_lost).into_iter().map(|(target, name)| (target, Arc::from(name))).collect();
+    for (id, target) in targets.blobs.iter().filter(|(_, target)| is_lost(**target)) {
+        lost.entry(*target).or_insert_with(|| Arc::from(id.hex().as_bytes()));
+    }
+    for (target, path) in lost {
+        if let Some(spots) = usize::try_from(target).ok().and_then(|at| all.get_mut(at)) {
             spots.push(Spot { place: Where::Unreachable, path, commits: Vec::new(), more: 0 });
         }
-        spots.sort_by(|one, two| one.path.cmp(&two.path));
     }
+    all.iter_mut().for_each(|spots| spots.sort_by(|one, two| one.path.cmp(&two.path)));
     all
 }
 
@@ -240,6 +252,11 @@ impl<'f> Finder<'f> {
     }
 }
 
+/// How many bytes all paths have together before they are told by their ends, and how much of an end is told. Names can
+/// be made that are long, and folders that hold each other.
+const TEXTS: usize = 32 << 20;
+const END: usize = 4096;
+
 /// No path.
 const NONE: u32 = u32::MAX;
 
@@ -260,16 +277,23 @@ impl Paths {
         number
     }
 
-    fn text(&self, forest: &Forest, path: u32) -> Vec<u8> {
-        let (mut text, mut path) = (Vec::new(), path);
-        while let Some((name, rest)) = usize::try_from(path).ok().and_then(|at| self.parts.get(at)) {
-            text.extend_from_slice(forest.name(*name));
-            if *rest != NONE {
-                text.push(b'/');
-            }
-            path = *rest;
-        }
+    /// A path as it reads; where no more of them are to be held in memory, its end.
+    fn text(&self, forest: &Forest, path: u32, left: &mut usize) -> Vec<u8> {
+        let text = if self.names(forest, path).map(|name| name.len() + 1).sum::<usize>() <= *left {
+            self.names(forest, path).collect::<Vec<_>>().join(&b'/')
+        } else {
+            let last = self.names(forest, path).last().unwrap_or_default();
+            [b".../", last.get(..END).unwrap_or(last)].concat()
+        };
+        *left = left.saturating_sub(text.len());
         text
+    }
+
+    /// The names that a path is made of.
+    fn names<'f>(&self, forest: &'f Forest, path: u32) -> impl Iterator<Item = &'f [u8]> {
+        let part = |path: u32| usize::try_from(path).ok().and_then(|at| self.parts.get(at)).copied();
+        let parts = std::iter::successors(part(path), move |(_, rest)| part(*rest));
+        parts.map(|(name, _)| forest.name(name))
     }
 }
 

@@ -1,15 +1,16 @@
-//! Finds what commits brought: the blobs that none of their parents has at the same path.
+//! Finds what commits brought: the blobs that none of their parents has at the same path, and the names.
 
 use super::{
     attribute::Graph,
     contents::place,
     id::Id,
     inflate::Buffer,
+    names::{Name, Names, steps},
     object::{CommitHead, Kind, entries},
     objects::{Objects, Reader},
     pack::Fault,
 };
-use crate::{Cause, Missed, Progress, Where};
+use crate::{Cause, Missed, Progress, Scan, Where};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -32,15 +33,24 @@ const PAIRS: usize = 4_000_000;
 /// What stands for a commit where there is none.
 pub(crate) const NOWHERE: usize = usize::MAX;
 
-/// Blobs with the paths they were born at, and by which commits.
-pub(crate) type Born = BTreeMap<Id, BTreeMap<Arc<[u8]>, Vec<usize>>>;
+/// Paths that something was born at, and by which commits.
+type Paths = BTreeMap<Arc<[u8]>, Vec<usize>>;
+
+/// What was born.
+#[derive(Debug, Default)]
+pub(crate) struct Born {
+    pub(crate) blobs: BTreeMap<Id, Paths>,
+    /// Names that are secrets.
+    pub(crate) names: BTreeMap<Name, Paths>,
+}
 
 /// Finds what commits brought.
 pub(crate) struct Births<'b> {
     objects: &'b Objects,
     reader: Reader,
     progress: &'b Progress,
-    pub(crate) born: Born,
+    born: Born,
+    names: Names<'b>,
     missed: &'b mut Vec<Missed>,
     /// Trees that were told as missed.
     odd: HashSet<Id>,
@@ -51,14 +61,16 @@ pub(crate) struct Births<'b> {
 }
 
 impl<'b> Births<'b> {
-    pub(crate) fn new(
-        objects: &'b Objects,
-        reader: Reader,
-        progress: &'b Progress,
-        missed: &'b mut Vec<Missed>,
-    ) -> Self {
-        let (born, odd, met) = (Born::new(), HashSet::new(), FxHashMap::default());
-        Self { objects, reader, progress, born, missed, odd, met, again: AGAIN }
+    pub(crate) fn new(scan: &Scan<'b>, objects: &'b Objects, reader: Reader, missed: &'b mut Vec<Missed>) -> Self {
+        let (born, odd, met) = (Born::default(), HashSet::new(), FxHashMap::default());
+        let (progress, names) = (scan.progress, Names::new(scan.matcher));
+        Self { objects, reader, progress, born, names, missed, odd, met, again: AGAIN }
+    }
+
+    /// All that was born.
+    pub(crate) fn finish(self) -> Born {
+        self.missed.extend(self.names.missed());
+        self.born
     }
 
     /// Finds what a commit brought.
@@ -71,7 +83,26 @@ impl<'b> Births<'b> {
 
     /// Takes a blob that was born at a path.
     pub(crate) fn put(&mut self, blob: Id, path: &[u8], at: usize) {
-        self.born.entry(blob).or_default().entry(Arc::from(path)).or_default().push(at);
+        self.born.blobs.entry(blob).or_default().entry(Arc::from(path)).or_default().push(at);
+    }
+
+    /// Takes the names of a path that are secrets.
+    pub(crate) fn put_names(&mut self, path: &[u8], is_folder: bool, at: usize) {
+        for (name, is_folder, end) in steps(path, is_folder) {
+            self.put_name(name, is_folder, path.get(..end).unwrap_or_default(), at);
+        }
+    }
+
+    /// Takes a name, if it is a secret.
+    fn put_name(&mut self, name: &[u8], is_folder: bool, path: &[u8], at: usize) {
+        if !self.names.is_secret(name) {
+            return;
+        }
+        let name = Name { text: name.into(), is_folder };
+        let commits = self.born.names.entry(name).or_default().entry(Arc::from(path)).or_default();
+        if commits.last() != Some(&at) {
+            commits.push(at);
+        }
     }
 
     /// Finds the blobs of a tree that none of the others has at the same path.
@@ -97,7 +128,7 @@ impl<'b> Births<'b> {
                 break;
             };
             let known = known.get(entry.name).map_or(&[][..], Vec::as_slice);
-            if entry.is_gitlink() || known.iter().any(|(id, _)| *id == entry.id) {
+            if known.iter().any(|(id, _)| *id == entry.id) {
                 continue;
             }
             let len = path.len();
@@ -105,10 +136,13 @@ impl<'b> Births<'b> {
                 path.push(b'/');
             }
             path.extend_from_slice(entry.name);
+            if known.is_empty() {
+                self.put_name(entry.name, entry.is_folder(), path, at);
+            }
             if entry.is_tree() {
                 let others: Vec<Id> = known.iter().filter(|(_, tree)| *tree).map(|(id, _)| *id).collect();
                 self.tree(entry.id, &others, path, at, depth + 1);
-            } else {
+            } else if !entry.is_gitlink() {
                 self.put(entry.id, path, at);
             }
             path.truncate(len);

@@ -4,10 +4,11 @@ use super::{
     attribute::{Graph, NAMED, Spot},
     contents::{Blob, Words, place},
     id::Id,
-    object::{Kind, author},
+    names::Name,
+    object::{Kind, author, entries},
     objects::{Objects, Reader},
 };
-use crate::{Cause, Commit, Finding, Hit, Missed, Outcome, Place, Secret, Seen, Where};
+use crate::{Cause, Commit, Finding, Hit, Matcher, Missed, Outcome, Place, Search, Secret, Seen, Where, search};
 use rustc_hash::FxHashMap;
 use sha2::Digest;
 use std::{
@@ -30,6 +31,14 @@ struct Same {
 
 type Rank = u8;
 
+/// How much the places of names may take, in bytes, and how much is read to find out what is called so. Paths can be made
+/// that are long and hold each other.
+const PLACES: usize = 64 << 20;
+const READ: usize = 256 << 20;
+
+/// What a place takes besides its path.
+const PLACE: usize = 512;
+
 /// Gathers findings of objects.
 pub(crate) struct Gather<'g> {
     objects: &'g Objects,
@@ -40,28 +49,71 @@ pub(crate) struct Gather<'g> {
     commits: FxHashMap<usize, Commit>,
     found: BTreeMap<Same, (Finding, Vec<usize>, u64)>,
     missed: Vec<Missed>,
+    /// How much of it is left.
+    places: usize,
+    read: usize,
+    /// How many places of names are not told.
+    untold: usize,
 }
 
 impl<'g> Gather<'g> {
     pub(crate) fn new(objects: &'g Objects, graph: &'g Graph, prefix: &'g [u8]) -> Self {
         let (reader, commits, found, missed) = (Reader::default(), FxHashMap::default(), BTreeMap::new(), Vec::new());
-        Self { objects, graph, prefix, reader, commits, found, missed }
+        let (places, read, untold) = (PLACES, READ, 0);
+        Self { objects, graph, prefix, reader, commits, found, missed, places, read, untold }
     }
 
     /// A blob that lies in these places.
     pub(crate) fn blob(&mut self, blob: Blob, spots: &[Spot]) {
         for unread in blob.unread {
             let Some(spot) = spots.first() else { continue };
-            let place = Place { within: unread.within, ..self.place(spot, &blob.id) };
+            let place = Place { within: unread.within, ..self.place(spot, Some(&blob.id)) };
             self.missed.push(Missed { place, cause: unread.cause, detail: unread.detail });
         }
         let mut seen = blob.seen;
         let Some((last, rest)) = spots.split_last() else { return };
         for spot in rest {
             let copies = seen.iter().map(copy).collect();
-            self.add(copies, spot, &blob.id);
+            self.add(copies, spot, Some(&blob.id));
         }
-        self.add(std::mem::take(&mut seen), last, &blob.id);
+        self.add(std::mem::take(&mut seen), last, Some(&blob.id));
+    }
+
+    /// A name that is a secret, and the places that something is called so in. `lost` is something that is called so, and
+    /// that nothing may lead to.
+    pub(crate) fn name(&mut self, matcher: &Matcher, name: &Name, spots: &[Spot], lost: Option<&Id>) {
+        if spots.is_empty() {
+            return;
+        }
+        let mut search = Search::new(matcher, b"");
+        let what = if name.is_folder { search::FOLDER_NAME } else { search::FILE_NAME };
+        search.named(&name.text, &[what.into()]);
+        let (seen, _, _) = search.finish();
+        for spot in spots {
+            let takes = seen.len().saturating_mul(spot.path.len() + self.prefix.len() + PLACE);
+            let Some(left) = self.places.checked_sub(takes) else {
+                self.untold += 1;
+                continue;
+            };
+            self.places = left;
+            let first = spot.commits.first().and_then(|at| self.graph.commit(*at)).map(|(_, head)| head.tree);
+            let id = match first {
+                Some(tree) => self.called(tree, &spot.path),
+                None => lost.copied().filter(|_| spot.place == Where::Unreachable),
+            };
+            self.add(seen.iter().map(copy).collect(), spot, id.as_ref());
+        }
+    }
+
+    /// What a tree has at a path.
+    fn called(&mut self, tree: Id, path: &[u8]) -> Option<Id> {
+        let mut id = tree;
+        for name in path.split(|byte| *byte == b'/') {
+            let bytes = self.objects.read_as(&id, Kind::Tree, &mut self.reader).ok()?;
+            self.read = self.read.checked_sub(bytes.bytes().len())?;
+            id = entries(bytes.bytes(), self.objects.format).flatten().find(|entry| entry.name == name)?.id;
+        }
+        Some(id)
     }
 
     /// A commit or tag whose words hold secrets.
@@ -73,7 +125,7 @@ impl<'g> Gather<'g> {
         };
         let path = path.unwrap_or_else(|| words.id.hex().as_bytes().to_vec());
         let spot = Spot { place: kind, path: path.into(), commits: commit.into_iter().collect(), more: 0 };
-        self.add(words.seen, &spot, &words.id);
+        self.add(words.seen, &spot, Some(&words.id));
     }
 
     /// All findings and what was missed, in an order that does not depend on threads.
@@ -89,9 +141,13 @@ impl<'g> Gather<'g> {
             outcome.findings.push(finding);
         }
         outcome.missed.append(&mut self.missed);
+        if self.untold > 0 {
+            let detail = format!("{} more places of names that are secrets", self.untold).into();
+            outcome.missed.push(Missed { place: place(Where::Blob, b"", None), cause: Cause::TooLarge, detail });
+        }
     }
 
-    fn add(&mut self, seen: Vec<Seen>, spot: &Spot, id: &Id) {
+    fn add(&mut self, seen: Vec<Seen>, spot: &Spot, id: Option<&Id>) {
         let mut counts: FxHashMap<(Box<str>, [u8; 32]), usize> = FxHashMap::default();
         for seen in seen {
             let secret: [u8; 32] = sha2::Sha256::digest(seen.hit.secret.expose()).into();
@@ -133,13 +189,13 @@ impl<'g> Gather<'g> {
         }
     }
 
-    fn place(&self, spot: &Spot, id: &Id) -> Place {
+    fn place(&self, spot: &Spot, id: Option<&Id>) -> Place {
         let path = match spot.place {
             // The folders of a notes' tree only cut the annotated object's name in pieces.
             Where::Note => spot.path.iter().copied().filter(|byte| *byte != b'/').collect(),
             _ => [self.prefix, &spot.path].concat(),
         };
-        place(spot.place, &path, Some(id))
+        place(spot.place, &path, id)
     }
 
     fn commit(&mut self, at: usize) -> Option<Commit> {

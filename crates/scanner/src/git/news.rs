@@ -53,7 +53,7 @@ impl<'n> News<'n> {
         let mut births: BTreeMap<usize, Vec<At<'_>>> = BTreeMap::new();
         for (nth, blob) in blobs.iter().enumerate() {
             self.held.insert(blob.id, Rc::new(counts(&blob.seen)));
-            for (path, commits) in self.born.get(&blob.id).into_iter().flatten() {
+            for (path, commits) in self.born.blobs.get(&blob.id).into_iter().flatten() {
                 commits.iter().for_each(|at| births.entry(*at).or_default().push((nth, path)));
             }
         }
@@ -114,7 +114,7 @@ impl<'n> News<'n> {
             return Some(Rc::clone(held));
         }
         // Those that were born meanwhile were looked into: nothing was seen in the others of them.
-        if self.born.contains_key(&id) {
+        if self.born.blobs.contains_key(&id) {
             return None;
         }
         let bytes = self.objects.read_as(&id, Kind::Blob, &mut self.reader).ok()?;

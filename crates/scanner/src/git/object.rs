@@ -108,6 +108,11 @@ impl Entry<'_> {
         self.mode & 0o170_000 == 0o040_000
     }
 
+    /// What is a folder in a work tree.
+    pub(crate) const fn is_folder(&self) -> bool {
+        self.is_tree() || self.is_gitlink()
+    }
+
     /// A submodule's commit: an object of another repository.
     pub(crate) const fn is_gitlink(&self) -> bool {
         self.mode & 0o170_000 == 0o160_000

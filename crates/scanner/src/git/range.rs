@@ -7,6 +7,7 @@ use super::{
     contents::{Contents, place},
     gather::{Gather, told},
     id::Id,
+    names,
     news::News,
     object::{CommitHead, Kind},
     objects::{Each, Objects, Reader},
@@ -81,7 +82,7 @@ impl Scan<'_> {
             missed.push(Missed { place: place(Where::Blob, b"", None), cause: Cause::Absent, detail });
         }
         let graph = Graph::new(commits, &[]);
-        let mut births = Births::new(objects, reader, self.progress, &mut missed);
+        let mut births = Births::new(self, objects, reader, &mut missed);
         for at in graph.by_age() {
             births.commit(&graph, at);
         }
@@ -91,7 +92,7 @@ impl Scan<'_> {
         for (blob, path) in &wanted.blobs {
             births.put(*blob, path, NOWHERE);
         }
-        let born = births.born;
+        let born = births.finish();
         let mut contents = self.look_into(objects, &born);
         let mut reader = Reader::default();
         for (id, head) in &graph.commits {
@@ -115,7 +116,7 @@ impl Scan<'_> {
 
     /// Looks into blobs, on several threads if there are many.
     pub(crate) fn look_into<'s>(&'s self, objects: &Objects, born: &Born) -> Contents<'s> {
-        let blobs: Vec<_> = born.iter().filter_map(|(id, paths)| Some((id, paths.keys().next()?))).collect();
+        let blobs: Vec<_> = born.blobs.iter().filter_map(|(id, paths)| Some((id, paths.keys().next()?))).collect();
         let next = AtomicUsize::new(0);
         let work = || {
             let (mut contents, mut reader) = (Contents::new(self), Reader::default());
@@ -157,18 +158,21 @@ impl Scan<'_> {
         graph: &Graph,
         kind: Where,
         born: &Born,
-        before: impl FnMut(usize) -> Vec<Id>,
+        mut before: impl FnMut(usize) -> Vec<Id>,
         outcome: &mut Outcome,
     ) {
         let mut gather = Gather::new(objects, graph, b"");
-        for (blob, path, commits) in News::new(self, objects, born).of(&contents.blobs, before) {
-            let spot = Spot {
-                place: kind,
-                path,
-                commits: commits.iter().take(NAMED).copied().collect(),
-                more: u64::try_from(commits.len().saturating_sub(NAMED)).unwrap_or(0),
-            };
-            gather.blob(blob, &[spot]);
+        let spot = |path, commits: Vec<usize>| Spot {
+            place: kind,
+            path,
+            commits: commits.iter().take(NAMED).copied().collect(),
+            more: u64::try_from(commits.len().saturating_sub(NAMED)).unwrap_or(0),
+        };
+        for (blob, path, commits) in News::new(self, objects, born).of(&contents.blobs, &mut before) {
+            gather.blob(blob, &[spot(path, commits)]);
+        }
+        for (name, path, commits) in names::new(objects, born, before) {
+            gather.name(self.matcher, &name, &[spot(path, commits)], None);
         }
         for words in contents.words {
             gather.words(words, None);

@@ -52,9 +52,9 @@ impl Scan<'_> {
         if let Some(tree) = last {
             committed.tree(tree, b"", 0);
         }
-        let mut births = Births::new(&objects, Reader::default(), self.progress, &mut missed);
+        let mut births = Births::new(self, &objects, Reader::default(), &mut missed);
         let mut folder: (&[u8], bool) = (b"", committed.has_all(b""));
-        for entry in index.entries.iter().filter(|entry| !entry.is_gitlink() && !entry.intent) {
+        for entry in index.entries.iter().filter(|entry| !entry.intent) {
             let of = memchr::memrchr(b'/', &entry.path).and_then(|at| entry.path.get(..at)).unwrap_or_default();
             if of != folder.0 {
                 folder = (of, committed.has_all(of));
@@ -63,15 +63,16 @@ impl Scan<'_> {
             if (folder.1 && entry.stage == 0) || known == Some(&entry.id) {
                 continue;
             }
+            births.put_names(&entry.path, entry.is_folder() || entry.is_gitlink(), NOWHERE);
             if entry.is_folder() {
                 let mut path = entry.path.strip_suffix(b"/").unwrap_or(&entry.path).to_vec();
                 let others: Vec<Id> = committed.blobs.get(&*path).copied().into_iter().collect();
                 births.tree(entry.id, &others, &mut path, NOWHERE, 0);
-            } else {
+            } else if !entry.is_gitlink() {
                 births.put(entry.id, &entry.path, NOWHERE);
             }
         }
-        let born = births.born;
+        let born = births.finish();
         let contents = self.look_into(&objects, &born);
         let before = |_| last.into_iter().collect();
         self.finish(contents, &objects, &Graph::default(), Where::Index, &born, before, &mut outcome);

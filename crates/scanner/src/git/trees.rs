@@ -1,5 +1,5 @@
-//! Reads all trees once: which of them hold the blobs that are looked for, how trees hang together, and what they name
-//! that is not here.
+//! Reads all trees once: which of them hold the blobs and names that are looked for, how trees hang together, what they
+//! name that is not here, and which of their names are secrets.
 //!
 //! A history has far more entries of trees than objects: each version of a folder names all that did not change, too. So
 //! an entry is only kept as a number, and what it stands for once.
@@ -10,7 +10,8 @@ use links::Links;
 
 use super::{
     id::Id,
-    object::{Kind, entries},
+    names::{Names, Targets},
+    object::{Entry, Kind, entries},
     objects::{Each, Objects, Source},
     pack::{Changes, Fault, Seen},
 };
@@ -27,7 +28,7 @@ pub(crate) type Key = u64;
 /// What a tree holds that is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Child {
-    /// A blob, by its number among those looked for.
+    /// A blob or a name, by its number among those looked for.
     Target(u32),
     /// A tree that leads to one.
     Tree(Key),
@@ -45,6 +46,8 @@ pub(crate) struct Forest {
     entries: Vec<u32>,
     /// Tree, name, target; sorted.
     hits: Vec<(Key, u32, u32)>,
+    /// Of each name that is looked for, something that is called so: the first by its id.
+    called: FxHashMap<u32, Id>,
     /// What trees name that is not here.
     pub(crate) missing: Vec<Id>,
     /// Trees that make no sense from some entry on.
@@ -66,15 +69,25 @@ impl Branch {
 }
 
 impl Forest {
-    /// Reads all trees of a repository.
-    pub(crate) fn read(objects: &Objects, targets: &FxHashMap<Id, u32>, threads: usize, progress: &Progress) -> Self {
-        let mut readers: Vec<_> = (0..threads.max(1)).map(|_| Trees::new(objects, targets, progress)).collect();
+    /// Reads all trees of a repository, and looks at their names, unless that was done.
+    pub(crate) fn read(
+        objects: &Objects,
+        targets: &Targets,
+        mut names: Option<&mut Names<'_>>,
+        threads: usize,
+        progress: &Progress,
+    ) -> Self {
+        let fork = || names.as_ref().map(|names| names.fork());
+        let mut readers: Vec<_> = (0..threads.max(1)).map(|_| Trees::new(objects, targets, fork(), progress)).collect();
         objects.each(&[Kind::Tree], &mut Source::default(), &mut readers);
         let mut absent = FxHashSet::default();
         let mut forest = Self::default();
         for (nth, reader) in readers.into_iter().enumerate() {
             absent.extend(reader.unpacked);
             let mut read = reader.forest;
+            if let Some((names, read)) = names.as_mut().zip(reader.names) {
+                names.join(read);
+            }
             if nth == 0 {
                 forest = read;
                 continue;
@@ -88,6 +101,7 @@ impl Forest {
             forest.branches.extend(moved);
             forest.hits.extend(read.hits.drain(..).map(|(tree, name, target)| (tree, new(&names, name), target)));
             forest.broken.append(&mut read.broken);
+            read.called.into_iter().for_each(|(target, id)| forest.call(target, id));
         }
         forest.missing = absent.into_iter().filter(|id| !objects.has(id)).collect();
         forest.missing.sort_unstable();
@@ -115,9 +129,22 @@ impl Forest {
         hits.chain(trees.map(|(child, name)| (name, Child::Tree(child))))
     }
 
-    /// A name by which some tree holds a target.
-    pub(crate) fn any_name(&self, target: u32) -> Option<&[u8]> {
-        self.hits.iter().find(|(_, _, of)| *of == target).map(|(_, name, _)| self.links.name(*name))
+    /// Of some targets, a name by which some tree holds each.
+    pub(crate) fn any_names(&self, of: impl Fn(u32) -> bool) -> FxHashMap<u32, &[u8]> {
+        let mut names = FxHashMap::default();
+        for (_, name, target) in self.hits.iter().filter(|(_, _, target)| of(*target)) {
+            names.entry(*target).or_insert_with(|| self.links.name(*name));
+        }
+        names
+    }
+
+    /// Something that is called by a name that is looked for.
+    pub(crate) fn called(&self, target: u32) -> Option<&Id> {
+        self.called.get(&target)
+    }
+
+    fn call(&mut self, target: u32, id: Id) {
+        self.called.entry(target).and_modify(|first| *first = id.min(*first)).or_insert(id);
     }
 
     fn leads(&self, link: u32) -> bool {
@@ -193,9 +220,10 @@ impl Above {
 }
 
 /// What one thread reads.
-struct Trees<'t> {
+struct Trees<'t, 'm> {
     objects: &'t Objects,
-    targets: &'t FxHashMap<Id, u32>,
+    targets: &'t Targets,
+    names: Option<Names<'m>>,
     progress: &'t Progress,
     forest: Forest,
     /// What was met and lies in no pack.
@@ -203,25 +231,30 @@ struct Trees<'t> {
     recent: Vec<Key>,
 }
 
-impl<'t> Trees<'t> {
-    fn new(objects: &'t Objects, targets: &'t FxHashMap<Id, u32>, progress: &'t Progress) -> Self {
+impl<'t, 'm> Trees<'t, 'm> {
+    fn new(objects: &'t Objects, targets: &'t Targets, names: Option<Names<'m>>, progress: &'t Progress) -> Self {
         let (forest, unpacked, recent) = (Forest::default(), FxHashSet::default(), vec![0; RECENT]);
-        Self { objects, targets, progress, forest, unpacked, recent }
+        Self { objects, targets, names, progress, forest, unpacked, recent }
     }
 
-    fn meet(&mut self, id: &Id) {
-        let key = id.short();
+    fn meet(&mut self, entry: &Entry<'_>) {
+        let named = self.names.as_ref().and_then(|names| names.hash(entry.name));
+        // The same may be called otherwise, too.
+        let key = entry.id.short() ^ named.unwrap_or(0);
         let slot = usize::try_from(key % 65_536).ok().and_then(|at| self.recent.get_mut(at));
         if let Some(slot) = slot.filter(|slot| **slot != key) {
             *slot = key;
-            if !self.objects.has_packed(id) {
-                self.unpacked.insert(*id);
+            if let Some((names, hash)) = self.names.as_mut().zip(named) {
+                names.look(entry.name, hash);
+            }
+            if !entry.is_gitlink() && !self.objects.has_packed(&entry.id) {
+                self.unpacked.insert(entry.id);
             }
         }
     }
 }
 
-impl Each for Trees<'_> {
+impl Each for Trees<'_, '_> {
     fn object(&mut self, id: &Id, _kind: Kind, bytes: &[u8], _changes: Option<&Changes>) -> Seen {
         let tree = id.short();
         let from = self.forest.entries.len();
@@ -230,14 +263,19 @@ impl Each for Trees<'_> {
                 self.forest.broken.push(*id);
                 break;
             };
+            self.meet(&entry);
+            if let Some(target) = self.targets.name(entry.name, entry.is_folder()) {
+                let name = self.forest.links.number_of_name(entry.name);
+                self.forest.hits.push((tree, name, target));
+                self.forest.call(target, entry.id);
+            }
             if entry.is_gitlink() {
                 continue;
             }
-            self.meet(&entry.id);
             if entry.is_tree() && !self.targets.is_empty() {
                 self.forest.entries.push(self.forest.links.number(entry.id.short(), entry.name));
             }
-            if let Some(target) = self.targets.get(&entry.id) {
+            if let Some(target) = self.targets.blobs.get(&entry.id) {
                 let name = self.forest.links.number_of_name(entry.name);
                 self.forest.hits.push((tree, name, *target));
             }
@@ -289,6 +327,7 @@ mod tests {
         assert_eq!(children(2), [(b"key".to_vec(), Child::Target(5))]);
         assert_eq!(children(3), [tree("c", 2)]);
         assert_eq!(children(9), []);
-        assert_eq!(forest.any_name(5), Some(&b"key"[..]));
+        let names = forest.any_names(|target| target == 5);
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), [(5, &b"key"[..])]);
     }
 }

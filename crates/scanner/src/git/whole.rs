@@ -6,6 +6,7 @@ use super::{
     gather::{Gather, told},
     id::Id,
     index::Index,
+    names::{Names, Targets, steps},
     object::Kind,
     objects::{Objects, Source},
     refs::Refs,
@@ -168,30 +169,30 @@ impl Scan<'_> {
             let place = place(Where::Config, path.as_os_str().as_bytes(), None);
             missed.push(Missed { place, cause: *cause, detail: (*detail).into() });
         }
-        let indexes: Vec<Index> =
-            worktrees.iter().filter_map(|worktree| Index::read(&worktree.own, repository.format)).collect();
-        for detail in indexes.iter().filter_map(|index| index.broken) {
-            let place = place(Where::Index, &[prefix, b"index"].concat(), None);
-            missed.push(Missed { place, cause: Cause::Corrupt, detail: detail.into() });
-        }
+        let indexes = indexes(repository, worktrees, prefix, &mut missed);
         let roots = roots(&refs, &contents);
         let graph = Graph::new(contents.commits, &roots);
-        let mut targets: FxHashMap<Id, u32> = contents.blobs.iter().zip(0..).map(|(blob, at)| (blob.id, at)).collect();
-        let mut forest = Forest::read(&objects, &targets, self.threads, self.progress);
+        let mut targets = Targets::default();
+        contents.blobs.iter().for_each(|blob| targets.add(blob.id));
+        let mut names = Names::new(self.matcher);
+        let mut forest = Forest::read(&objects, &targets, Some(&mut names), self.threads, self.progress);
+        for entry in indexes.iter().flat_map(|index| &index.entries) {
+            steps(&entry.path, false).for_each(|(name, _, _)| _ = names.is_secret(name));
+        }
+        missed.extend(names.missed());
         let mut lacking = std::mem::take(&mut forest.missing);
         let named =
             indexes.iter().flat_map(|index| &index.entries).filter(|entry| !entry.is_gitlink() && !entry.intent);
         lacking.extend(named.map(|entry| entry.id).filter(|id| !objects.has(id)));
         lacking.sort_unstable();
         lacking.dedup();
-        if !lacking.is_empty() && !repository.config.is_partial() {
-            for id in &lacking {
-                let next = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-                targets.entry(*id).or_insert(next);
-            }
+        let places = if repository.config.is_partial() { &[][..] } else { &lacking[..] };
+        if !places.is_empty() || !names.is_empty() {
+            places.iter().for_each(|id| targets.add(*id));
+            names.take().into_iter().for_each(|name| targets.add_name(name));
             // The first is gone before the second grows.
             drop(forest);
-            forest = Forest::read(&objects, &targets, self.threads, self.progress);
+            forest = Forest::read(&objects, &targets, None, self.threads, self.progress);
         }
         objects.forget();
         missed.extend(forest.broken.iter().filter(|id| !source.failed().contains(id)).map(|id| {
@@ -199,7 +200,7 @@ impl Scan<'_> {
             Missed { place, cause: Cause::Corrupt, detail: "a tree that makes no sense".into() }
         }));
         let spots = spots(&graph, &forest, &roots, &indexes, &targets);
-        missed.extend(absences(repository, &objects, &graph, &lacking, &spots_of(&spots, &targets), prefix));
+        missed.extend(absences(repository, &objects, &graph, &lacking, &spots_of(&spots, &targets.blobs), prefix));
         let astray = refs.astray(|id| objects.has(id)).filter(|_| !repository.config.is_partial());
         missed.extend(astray.map(|one| Missed {
             place: place(Where::Blob, &one.name, Some(&one.target)),
@@ -214,6 +215,10 @@ impl Scan<'_> {
         let mut gather = Gather::new(&objects, &graph, prefix);
         for (blob, spots) in contents.blobs.into_iter().zip(&spots) {
             gather.blob(blob, spots);
+        }
+        for (name, target) in targets.names() {
+            let spots = usize::try_from(target).ok().and_then(|at| spots.get(at)).map_or(&[][..], Vec::as_slice);
+            gather.name(self.matcher, &name, spots, forest.called(target));
         }
         for words in contents.words {
             let name = refs.refs.iter().find(|one| one.target == words.id).map(|one| &*one.name);
@@ -306,6 +311,18 @@ impl Outcome {
         self.stats.items += found.stats.items;
         self.stats.bytes += found.stats.bytes;
     }
+}
+
+/// The indexes of all worktrees.
+fn indexes(repository: &Repository, worktrees: &[Worktree], prefix: &[u8], missed: &mut Vec<Missed>) -> Vec<Index> {
+    let indexes = worktrees.iter().filter_map(|worktree| Index::read(&worktree.own, repository.format));
+    let indexes: Vec<Index> = indexes.collect();
+    missed.extend(indexes.iter().filter_map(|index| index.broken).map(|detail| Missed {
+        place: place(Where::Index, &[prefix, b"index"].concat(), None),
+        cause: Cause::Corrupt,
+        detail: detail.into(),
+    }));
+    indexes
 }
 
 /// What leads to objects, and as what they then count.

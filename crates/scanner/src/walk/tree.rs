@@ -7,7 +7,7 @@ use super::{
     place,
     queue::{Folder, Job, Open, Queue},
 };
-use crate::{Cause, Missed, Outcome, Scan, Search, scan::Watched, search};
+use crate::{Cause, Missed, Outcome, Scan, Search, git::git_folder, scan::Watched, search};
 use rustix::{
     event::{self, PollFd, PollFlags},
     fs::{self as sys, CWD, Dir, FileType, Mode, OFlags, Stat},
@@ -289,7 +289,11 @@ impl Entries {
             FileType::RegularFile => self.files.push(name.into()),
             FileType::Symlink => {
                 let path = join(&open.path, name);
-                if open.root.is_left_by(Path::new(OsStr::from_bytes(&path))) {
+                let link = Path::new(OsStr::from_bytes(&path));
+                if name == b".git" && git_folder(link).is_some() {
+                    // A repository's folder that lies elsewhere: it is passed by as one that lies here.
+                    worker.outcome.stats.repositories += 1;
+                } else if open.root.is_left_by(link) {
                     worker.miss(&path, (Cause::Special, "a link that leads out of what was to be scanned".into()));
                 }
             }

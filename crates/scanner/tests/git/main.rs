@@ -4,6 +4,7 @@
 
 mod broken;
 mod kit;
+mod names;
 mod places;
 mod push;
 mod range;

@@ -1,7 +1,7 @@
 //! Every place a secret can hide in.
 
-use crate::kit::{Kit, Repo, key, of, places, text, whole};
-use keyward_scanner::{Cause, Where};
+use crate::kit::{Kit, Repo, key, of, places, scan, text, whole};
+use keyward_scanner::{Cause, History, Walk, Where};
 use std::fs;
 
 /// Fills a repository with secrets, each in another place; which number is to be found where.
@@ -251,6 +251,43 @@ fn linked_worktrees_are_part_of_the_repository() {
     assert_eq!(places(&outcome, 2), [(Where::Worktree, "c/.env".to_owned())]);
     assert_eq!(of(&outcome, 3).len(), 1);
     assert_eq!(of(&outcome, 4).len(), 1);
+}
+
+#[test]
+fn a_git_folder_that_is_a_link_is_followed_as_git_does() {
+    let kit = Kit::new();
+    let repo = kit.init("repo", &[]);
+    repo.commit("a", &text(1));
+    repo.commit("a", "clean\n");
+    let away = |repo: &Repo<'_>, to: &str| {
+        fs::rename(repo.path.join(".git"), kit.path(to)).unwrap();
+        std::os::unix::fs::symlink(kit.path(to), repo.path.join(".git")).unwrap();
+    };
+    away(&repo, "away");
+    let outcome = whole(&repo.path);
+    assert_eq!(places(&outcome, 1), [(Where::Blob, "a".to_owned())]);
+    assert_eq!(outcome.missed, []);
+    let since = scan(|scan| scan.git(&repo.path, &History::Since("HEAD".to_owned()))).unwrap();
+    assert_eq!(since.missed, []);
+    // Files alone: it is passed by, as a folder would be.
+    let files = scan(|scan| scan.paths(std::slice::from_ref(&repo.path), &Walk::default()));
+    assert_eq!((files.missed.len(), files.stats.repositories), (0, 1));
+    // That of another repository, which only lies there, is told once and not followed out of what is scanned.
+    let inner = Repo { kit: &kit, path: repo.path.join("inner") };
+    fs::create_dir(&inner.path).unwrap();
+    inner.git(&["init", "-q"]);
+    inner.commit("x", &text(2));
+    inner.commit("x", "clean\n");
+    away(&inner, "elsewhere");
+    let outcome = whole(&repo.path);
+    assert_eq!(of(&outcome, 2).len(), 0);
+    let missed: Vec<_> = outcome.missed.iter().map(|missed| (missed.cause, &*missed.place.path)).collect();
+    assert_eq!(missed, [(Cause::Special, &b"inner/.git"[..])]);
+    // A link that is only called so is told as any other.
+    fs::remove_file(inner.path.join(".git")).unwrap();
+    std::os::unix::fs::symlink(kit.top.path(), inner.path.join(".git")).unwrap();
+    let files = scan(|scan| scan.paths(std::slice::from_ref(&repo.path), &Walk::default()));
+    assert_eq!(files.missed.iter().map(|missed| missed.cause).collect::<Vec<_>>(), [Cause::Special]);
 }
 
 #[test]

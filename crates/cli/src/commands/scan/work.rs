@@ -9,7 +9,8 @@ use crate::{
 };
 use keyward_catalogue::Catalogue;
 use keyward_scanner::{
-    Bounds, Cause, History, Hook, Matcher, Missed, Outcome, Place, Progress, Push, Rules, Scan as Engine, Walk, Where,
+    Bounds, Cause, Confidence, GitError, Hints, History, Hook, Matcher, Missed, Outcome, Place, Progress, Push, Rules,
+    Scan as Engine, Walk, Where,
 };
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 use tokio::{
@@ -98,7 +99,7 @@ impl Job {
             }
             Self::Git { folders, history } => {
                 for folder in folders {
-                    outcome.merge(engine.git(&folder, &history).map_err(Failure::failed)?);
+                    outcome.merge(engine.git(&folder, &history).map_err(|error| refusal(error, engine.matcher))?);
                 }
             }
             Self::Staged { folders, hook } => {
@@ -112,6 +113,15 @@ impl Job {
         }
         Ok(outcome)
     }
+}
+
+/// Why a repository cannot be scanned. A key in the place of a revision is not repeated.
+fn refusal(error: GitError, matcher: &Matcher) -> Failure {
+    let mut is_secret = false;
+    if let GitError::UnknownRevision(text) | GitError::UnreadReferences(text) = &error {
+        matcher.look(text.as_bytes(), &Hints::default(), &mut |hit| is_secret |= hit.confidence > Confidence::Low);
+    }
+    if is_secret { secret::refuse_argument() } else { Failure::failed(error) }
 }
 
 /// What git tells its hooks by variables. They hold for the repository that the hook runs in.
