@@ -79,8 +79,14 @@ impl<'p> Pass<'p> {
         let text = |name: &[u8], word: &aho_corasick::Match| {
             String::from_utf8_lossy(name.get(word.range()).unwrap_or_default()).into_owned()
         };
-        let of_name =
-            |name| words.find_overlapping_iter(name).map(move |word| (word.pattern().as_usize(), text(name, &word)));
+        // Whole words here as well: a file about Asian letters says nothing of AWS, whose keys begin with ASIA.
+        let of_name = |name| {
+            let whole = move |word: &aho_corasick::Match| Around::new(name, word.range()).whole(&word.range());
+            words
+                .find_overlapping_iter(name)
+                .filter(whole)
+                .map(move |word| (word.pattern().as_usize(), text(name, &word)))
+        };
         names.flat_map(of_name).collect()
     }
 

@@ -131,3 +131,24 @@ fn texts_whose_length_stands_before_them_are_found() {
     assert!(tried > 300, "{tried}");
     assert!(wrong.is_empty(), "{}\n{} wrong", wrong.join("\n"), wrong.len());
 }
+
+#[test]
+fn names_of_places_are_read_in_whole_words() {
+    let matcher = matcher();
+    let secret = key(&matcher, "aws/secret-access-key", 3);
+    let in_a_member = |name: &str| {
+        let (within, mut told) = ([Box::<str>::from(name)], Vec::new());
+        let hints = Hints { path: b"backup.zip", within: &within };
+        let text = format!("some lines before it\n    {secret}\nand behind it");
+        matcher.look(text.as_bytes(), &hints, &mut |hit| told.push((hit.kind.rule.to_string(), hit.confidence)));
+        told.retain(|(_, confidence)| *confidence > Confidence::Low);
+        told
+    };
+    let aws = [("aws/secret-access-key".to_owned(), Confidence::Medium)];
+    for name in ["aws.txt", "keys/aws_prod", "notes/AwsKeys.txt", "my-aws/keys"] {
+        assert_eq!(in_a_member(name), aws, "{name}");
+    }
+    for name in ["test/asian_codecs.py", "laws.txt", "notes.txt"] {
+        assert_eq!(in_a_member(name), [], "{name}");
+    }
+}
