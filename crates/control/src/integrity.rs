@@ -102,10 +102,6 @@ impl Fields {
     }
 }
 
-fn text(value: &str) -> Vec<u8> {
-    value.as_bytes().to_vec()
-}
-
 impl Guarded for ProjectRow {
     const KIND: &'static str = "project";
 
@@ -401,7 +397,7 @@ impl Guarded for RatesRow {
     const KIND: &'static str = "rates";
 
     fn record(&self) -> Vec<u8> {
-        text(&self.scope)
+        self.scope.as_bytes().to_vec()
     }
 
     fn id(&self) -> String {

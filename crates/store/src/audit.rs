@@ -2,7 +2,12 @@
 //! over each shows it when somebody did. Its rows also say which version every row that grants power has reached, so
 //! that an earlier one that was put back is noticed.
 
-use crate::{AuditSeal, Error, Store, each::each, packed, sql::clean};
+use crate::{
+    AuditSeal, Error, Store,
+    each::{each, each_packed},
+    packed,
+    sql::clean,
+};
 use keyward_domain::{AuditId, Millis, audit::AuditEntry};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -316,17 +321,12 @@ impl Store {
             Kinds::Only(kind) => (NEWEST_VERSIONS_OF, std::slice::from_ref(kind)),
             Kinds::Besides(kinds) => (NEWEST_VERSIONS_BESIDES, kinds),
         };
-        let mut odd = Vec::new();
-        let read = |row: PackedAudit| match row.version(seal) {
-            Ok(version) => take(version),
-            Err(id) => odd.push(id),
-        };
-        let done = on!(self.readers(), pool => {
+        let odd = on!(self.readers(), pool => {
             let query = sqlx::query(sql);
-            each(kinds.iter().fold(query, |query, kind| query.bind(*kind)).fetch(pool), read).await
+            let rows = kinds.iter().fold(query, |query, kind| query.bind(*kind)).fetch(pool);
+            each_packed(rows, |row: PackedAudit| row.version(seal), &mut take).await
         });
-        done.map_err(|error| self.failed(error, "the audit log"))?;
-        for id in odd {
+        for id in odd.map_err(|error| self.failed(error, "the audit log"))? {
             let row = read!(self, fetch_optional, StoredAudit, "the audit log", ONE, id.uuid())?;
             row.and_then(|row| row.version(seal)).into_iter().for_each(&mut take);
         }

@@ -1,7 +1,7 @@
 //! Budgets: what an organisation, a project, an environment or a key may spend in a window. A budget is never deleted;
 //! its window and its scope never change, since what was spent is counted for the three together.
 
-use crate::{Error, Store, Write, each::each, packed};
+use crate::{Error, Store, Write, each::each_packed, packed};
 use keyward_domain::{BudgetId, Environment, KeyId, Millis, Money, ProjectId, budget::Scope};
 use uuid::Uuid;
 
@@ -189,14 +189,10 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn each_budget(&self, mut take: impl FnMut(BudgetRow) + Send) -> Result<(), Error> {
-        let mut odd = Vec::new();
-        let unpack = |row: PackedBudget| match row.unpack() {
-            Ok(row) => take(row),
-            Err(id) => odd.push(id),
-        };
-        let done = on!(self.readers(), pool => each(sqlx::query(EACH_BUDGET).fetch(pool), unpack).await);
-        done.map_err(|error| self.failed(error, "the budgets"))?;
-        for id in odd {
+        let odd = on!(self.readers(), pool => {
+            each_packed(sqlx::query(EACH_BUDGET).fetch(pool), PackedBudget::unpack, &mut take).await
+        });
+        for id in odd.map_err(|error| self.failed(error, "the budgets"))? {
             self.budget(id).await?.into_iter().for_each(&mut take);
         }
         Ok(())

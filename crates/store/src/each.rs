@@ -48,6 +48,21 @@ pub(crate) async fn each<R: sqlx::Row, T: for<'r> FromRow<'r, R>>(
     Ok(())
 }
 
+/// The same for rows that come packed ([`crate::packed`]). Answers the ids of those that must be read column by column.
+pub(crate) async fn each_packed<R: sqlx::Row, P: for<'r> FromRow<'r, R>, T, I: Send>(
+    rows: impl Stream<Item = Result<R, sqlx::Error>> + Send,
+    unpack: impl Fn(P) -> Result<T, I> + Send + Sync,
+    take: &mut (impl FnMut(T) + Send),
+) -> Result<Vec<I>, sqlx::Error> {
+    let mut odd = Vec::new();
+    let one = |row| match unpack(row) {
+        Ok(row) => take(row),
+        Err(id) => odd.push(id),
+    };
+    each(rows, one).await?;
+    Ok(odd)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Virtual keys. The hashes of their secrets and their policies are JSON text, kept byte for byte as the caller wrote
 //! them, because the caller's MAC covers the text.
 
-use crate::{Error, Store, Write, each::each, packed};
+use crate::{Error, Store, Write, each::each_packed, packed};
 use keyward_domain::{
     Environment, KeyId, Millis, ProjectId, digest,
     grant::SecretSlot,
@@ -270,20 +270,14 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn each_key(&self, project: Option<ProjectId>, mut take: impl FnMut(KeyRow) + Send) -> Result<(), Error> {
-        let mut odd = Vec::new();
-        let unpack = |row: PackedKey| match row.unpack() {
-            Ok(row) => take(row),
-            Err(id) => odd.push(id),
-        };
-        let done = on!(self.readers(), pool => {
+        let odd = on!(self.readers(), pool => {
             let query = match project {
                 None => sqlx::query(EACH_KEY),
                 Some(project) => sqlx::query(EACH_KEY_OF).bind(project.uuid()),
             };
-            each(query.fetch(pool), unpack).await
+            each_packed(query.fetch(pool), PackedKey::unpack, &mut take).await
         });
-        done.map_err(|error| self.failed(error, "the keys"))?;
-        for id in odd {
+        for id in odd.map_err(|error| self.failed(error, "the keys"))? {
             self.key(id).await?.into_iter().for_each(&mut take);
         }
         Ok(())
